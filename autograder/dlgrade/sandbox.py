@@ -1,0 +1,630 @@
+"""How an untrusted worker is confined: which steps, in which order, under which limits.
+
+Modes, strongest first:
+
+    full   core, and user, pid, network, mount, ipc and uts namespaces: the rest of the machine is not there
+    core   Landlock, seccomp and resource limits; needs no privilege, so it works inside containers
+    none   resource limits only: a student's code can read and change what this user can
+
+In `core` a name outside the allow-list cannot be opened, but `stat` tells that it exists; the total
+of scratch files is the caller's to watch; and threads count together with those of the same user.
+Workers never run as root: where the caller is root, each gets a user id of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import signal
+import stat
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from dlgrade import kernel
+from dlgrade.canaries import canaries, self_test
+from dlgrade.errors import GraderFault
+from dlgrade.kernel import Refused
+
+if sys.platform != "win32":
+    import resource
+
+__all__ = [
+    "Applied",
+    "Limits",
+    "Policy",
+    "Support",
+    "canaries",
+    "enter",
+    "in_fork",
+    "peak_memory",
+    "policy_from",
+    "probe",
+    "self_test",
+    "strongest",
+    "worker_pid",
+]
+
+MODES: Final = ("full", "core", "none")
+
+# Truncation is not mediated below ABI 3 (Linux 6.2). What later versions add, TCP, devices, abstract
+# sockets and signals, is taken where it exists; seccomp refuses the same things by other means.
+MINIMUM_LANDLOCK_ABI: Final = 3
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one worker may use; see `Applied` for what was really set."""
+
+    memory_bytes: int = 4 << 30  # of address space, above what the process had on entry
+    threads: int = 64  # the main one included
+    scratch_bytes: int = 256 << 20  # in full of all files together, in core of each file
+    scratch_files: int = 4096  # full only
+    open_files: int = 256
+    cpu_seconds: int | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What one worker gets.
+
+    Attributes:
+        mode: one of `MODES`.
+        readable: files and folders granted besides the interpreter and its installed packages.
+        scratch: the worker's own writable folder in core and none; in full it gets a private tmpfs.
+        devices: device files to open for reading and writing; with any, memory is not limited, since
+            a CUDA context reserves far more address space than it uses.
+    """
+
+    mode: str
+    limits: Limits = Limits()
+    readable: tuple[str, ...] = ()
+    scratch: str | None = None
+    devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What confines this process, for the report; None where there is no such limit."""
+
+    mode: str
+    landlock_abi: int | None
+    uid: int
+    memory_bytes: int | None
+    threads: int | None
+    scratch_bytes: int | None
+    open_files: int | None
+    cpu_seconds: int | None
+    layers: tuple[str, ...]
+
+
+def policy_from(plain: Mapping[str, Any]) -> Policy:
+    """The policy that `dataclasses.asdict` and JSON turned into `plain`.
+
+    Raises:
+        GraderFault: a field is unknown, or the mode is.
+    """
+    unknown = set(plain) - {field.name for field in fields(Policy)}
+    unknown |= set(plain.get("limits", {})) - {field.name for field in fields(Limits)}
+    if unknown:
+        raise GraderFault(f"a sandbox policy has no field {sorted(unknown)[0]!r}")
+    values = dict(plain)
+    values["limits"] = Limits(**values.get("limits", {}))
+    for name in ("readable", "devices"):
+        values[name] = tuple(values.get(name, ()))
+    return Policy(**values)
+
+
+# ---- what every worker may read: computed on import, so that each fork finds it done
+
+
+def _installed() -> tuple[str, ...]:
+    """The interpreter, standard library, installed packages and shared libraries; not sys.path as a whole.
+
+    Its other entries may be a course with its answers. Of an editable install of this package, only
+    the package itself is listed.
+    """
+    packages = {"site-packages", "dist-packages", "lib-dynload"}
+    return (
+        sys.executable,
+        sysconfig.get_path("stdlib"),
+        str(Path(sys.base_prefix, "lib")),
+        *(entry for entry in sys.path if Path(entry).name in packages),
+        str(Path(__file__).parent),
+        *("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib"),
+        *("/etc/ld.so.cache", "/etc/localtime"),
+        *("/sys/devices/system/cpu", "/sys/devices/system/node"),  # torch and OpenMP count cores there
+    )
+
+
+def _outermost(paths: Iterable[str]) -> tuple[str, ...]:
+    """Those that exist, each as written and as resolved, without what lies inside another."""
+    present = {Path(p).absolute() for p in paths if p and Path(p).exists()}
+    present |= {p.resolve() for p in present}
+    return tuple(sorted(str(p) for p in present if not present & set(p.parents)))
+
+
+INSTALLED: Final = _outermost(_installed())
+_PROC: Final = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat")  # torch complains without
+_DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+_SCRATCH_IN_FULL: Final = "/scratch"
+
+_READ: Final = kernel.READ_FILE | kernel.READ_DIR
+_DEVICE: Final = kernel.READ_FILE | kernel.WRITE_FILE | kernel.IOCTL_DEVICE
+_OWN: Final = (  # no symbolic links, sockets, FIFOs or devices: nobody has to follow or open one
+    (_READ | kernel.WRITE_FILE | kernel.TRUNCATE | kernel.REFER)
+    | (kernel.REMOVE_DIR | kernel.REMOVE_FILE | kernel.MAKE_DIR | kernel.MAKE_REGULAR)
+)
+
+# ---- system calls: everything not named here fails with EPERM
+
+_ALLOWED: Final = kernel.allowing(
+    """
+    read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 open openat openat2 creat
+    close close_range lseek dup dup2 dup3 stat fstat lstat newfstatat statx statfs fstatfs access
+    faccessat faccessat2 readlink readlinkat getdents getdents64 getcwd chdir fchdir mkdir mkdirat rmdir
+    rename renameat renameat2 unlink unlinkat truncate ftruncate fallocate fadvise64 readahead fsync
+    fdatasync sync_file_range sendfile copy_file_range splice umask cachestat
+
+    mmap munmap mremap mprotect madvise msync mincore brk mlock mlock2 munlock mlockall munlockall mbind
+    get_mempolicy set_mempolicy membarrier mseal map_shadow_stack pkey_alloc pkey_free pkey_mprotect
+
+    exit exit_group futex futex_waitv futex_wake futex_wait futex_requeue set_robust_list set_tid_address
+    rseq sched_yield sched_getaffinity sched_getparam sched_getscheduler sched_getattr
+    sched_get_priority_max sched_get_priority_min sched_rr_get_interval getpriority ioprio_get getcpu
+    arch_prctl get_thread_area set_thread_area nanosleep clock_nanosleep clock_gettime clock_getres
+    gettimeofday time times alarm getitimer setitimer timer_create timer_settime timer_gettime
+    timer_getoverrun timer_delete timerfd_create timerfd_settime timerfd_gettime restart_syscall
+
+    rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack
+    signalfd signalfd4 pause wait4 waitid poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl
+    epoll_wait epoll_pwait epoll_pwait2 eventfd eventfd2 pipe pipe2
+
+    sendto recvfrom recvmsg shutdown getsockopt getsockname getpeername
+
+    getpid getppid gettid getpgid getpgrp getsid getuid geteuid getgid getegid getresuid getresgid
+    getgroups capget getrlimit setrlimit getrusage sysinfo uname getrandom
+    """
+)
+_NAMESPACES: Final = (
+    kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+)
+# Own name, timer slack, names of memory areas, huge pages, and questions; not the signal on the
+# parent's death, not dumpable.
+_PRCTL: Final = (15, 16, 29, 30, 0x53564D41, 41, 42, 3, 21, 23, 39, 51, 64)
+# Locks on shared files are a channel between workers; leases, notification and owners send signals.
+_FCNTL_REFUSED: Final = (6, 7, 37, 38, 8, 10, 15, 1024, 1026)
+_IOCTL_REFUSED: Final = (0x5412, 0x541C, 0x540E)  # TIOCSTI, TIOCLINUX, TIOCSCTTY: typing into a terminal
+
+
+def _rules(pid: int) -> dict[str, bytes]:
+    """Calls allowed for some arguments: threads but no processes, signals to itself, its own limits."""
+    me, here = kernel.only(0, [pid]), kernel.only(0, [0, pid])
+    return {
+        "clone": kernel.masked(
+            0, kernel.CLONE_THREAD | _NAMESPACES | kernel.CLONE_NEWUSER, kernel.CLONE_THREAD
+        ),
+        "clone3": kernel.deny(errno.ENOSYS),  # its flags are behind a pointer; the C library then uses clone
+        **dict.fromkeys(("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"), me),
+        **dict.fromkeys(("prlimit64", "sched_setaffinity"), here),
+        "prctl": kernel.only(0, _PRCTL),
+        "fcntl": kernel.barring(1, _FCNTL_REFUSED),
+        "ioctl": kernel.barring(1, _IOCTL_REFUSED),
+    }
+
+
+# ---- who the worker is
+
+_FIRST_UID: Final = 0x70000000  # nobody's, by convention: above those for containers
+_FIRST_UID_IN_CONTAINER, _UIDS_IN_CONTAINER = 61184, 4336  # free for short-lived services
+_UID_IN_NAMESPACE: Final = 1000
+
+
+def _own_uid() -> int | None:
+    """The user id a worker of root changes to, unlike that of any other; None: it stays who it is.
+
+    Root in a user namespace that maps one id only is an ordinary user outside of it.
+    """
+    if os.geteuid() != 0:
+        return None
+    mapped = sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())
+    if mapped == 1:
+        return None
+    if mapped > _FIRST_UID:
+        return _FIRST_UID + os.getpid()
+    return _FIRST_UID_IN_CONTAINER + os.getpid() % _UIDS_IN_CONTAINER
+
+
+def _threads_of_user() -> int:
+    """Threads of this user's other processes, which the kernel counts together with the worker's."""
+    total, uid, me = 0, os.getuid(), str(os.getpid())
+    for entry in os.scandir("/proc"):
+        with contextlib.suppress(OSError):  # it ended in between
+            if entry.name.isdigit() and entry.name != me and entry.stat().st_uid == uid:
+                total += sum(1 for _ in Path(entry.path, "task").iterdir())
+    return total
+
+
+# ---- the steps
+
+
+def enter(policy: Policy) -> Applied:
+    """Confine this process for good; returns only in the process that shall run a student's code.
+
+    Call it in a fresh fork with one thread, whose descriptors are already those the worker shall
+    have. In full mode it forks once more: the caller's process becomes a watcher that ends as the
+    worker ends, by the same exit code or signal, and takes the worker with it when it is killed.
+
+    Raises:
+        GraderFault: the kernel refused a step; nothing untrusted may run in this process.
+    """
+    try:
+        return _enter(policy)
+    except Refused as refused:
+        raise GraderFault(_refusal(policy.mode, refused)) from None
+
+
+def _enter(policy: Policy) -> Applied:
+    """The steps; their order is the point, and each place that a step cannot move from says why."""
+    _check(policy)
+    baseline = _virtual_size()
+    if policy.mode == "none":
+        return _enter_none(policy, baseline)
+    uid = _own_uid()
+    readable = _outermost((*INSTALLED, *policy.readable))
+    Path("/proc/self/oom_score_adj").write_text("1000")  # when memory runs out: this, not the grader
+    os.setsid()
+    watcher = None
+    if policy.mode == "full":
+        watcher = _new_namespaces(uid)
+        _new_root(policy, readable, _UID_IN_NAMESPACE if uid is None else uid)
+    scratch = _own_scratch(policy, uid)
+    others = _threads_counted_with_ours(policy, uid)
+    kept = _leave_root(uid, (*readable, *policy.devices))
+    kernel.die_with(watcher)  # after the last change of user, which would undo it
+    _limit(policy, baseline, others)
+    _settle(scratch)
+    kernel.no_new_privileges()  # before Landlock and seccomp, which otherwise ask for a capability
+    abi = kernel.landlock_restrict(_grants(policy, readable, scratch), MINIMUM_LANDLOCK_ABI)
+    kernel.set_capabilities(kept)  # after Landlock: they may be needed to open what it grants
+    kernel.set_dumpable(False)  # after all use of /proc/self, which then belongs to root
+    kernel.seccomp(_rules(os.getpid()), _ALLOWED)
+    layers = ["namespaces"] * (policy.mode == "full") + ["own user id"] * (uid is not None)
+    layers += ["capability dac_read_search"] * bool(kept) + ["limits", f"landlock {abi}", "seccomp"]
+    return _applied(policy, baseline, others, abi, tuple(layers))
+
+
+def _enter_none(policy: Policy, baseline: int) -> Applied:
+    """What every platform has of sessions, limits and folders."""
+    assert policy.scratch is not None  # _check
+    if sys.platform != "win32":
+        os.setsid()
+        _limit(policy, baseline, None)
+    if sys.platform == "linux":
+        kernel.die_with(None)
+    _settle(policy.scratch)
+    return _applied(policy, baseline, None, None, ("limits",))
+
+
+def _check(policy: Policy) -> None:
+    if policy.mode not in MODES:
+        raise GraderFault(f"unknown isolation mode {policy.mode!r}; expected one of {', '.join(MODES)}")
+    if policy.mode != "full" and not (policy.scratch and Path(policy.scratch).is_dir()):
+        raise GraderFault(
+            f"isolation {policy.mode!r} needs an existing scratch folder, got {policy.scratch!r}"
+        )
+    missing = [path for path in (*policy.readable, *policy.devices) if not Path(path).exists()]
+    if missing:
+        raise GraderFault(f"the worker was granted {missing[0]!r}, which does not exist")
+    threads = sum(1 for _ in Path("/proc/self/task").iterdir()) if policy.mode != "none" else 1
+    if threads != 1:  # Landlock and user namespaces do not reach the others
+        raise GraderFault(f"the sandbox was entered with {threads} threads; enter it right after the fork")
+
+
+def _virtual_size() -> int:
+    """Bytes of address space in use; 0 where the system does not say."""
+    if sys.platform != "linux":
+        return 0
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def _new_namespaces(uid: int | None) -> int:
+    """Move into new namespaces, as their process 1; the caller's process stays outside as the watcher.
+
+    Root needs no user namespace to make the others, and owning them it leaves the worker no power in
+    any; an ordinary user's come with one.
+
+    Returns:
+        A pidfd of the watcher.
+    """
+    outside_uid, outside_gid = os.geteuid(), os.getegid()
+    kernel.unshare(_NAMESPACES | (kernel.CLONE_NEWUSER if uid is None else 0))
+    if uid is None:
+        kernel.map_ids(outside_uid, outside_gid, _UID_IN_NAMESPACE)
+    kernel.die_with(None)
+    watcher = os.pidfd_open(os.getpid())
+    worker = os.fork()
+    if worker:
+        _watch(worker)
+    os.setsid()
+    kernel.set_host_name(b"worker")
+    return watcher
+
+
+def _watch(worker: int) -> NoReturn:
+    """End as the worker ends; nothing of the worker's is open here, so that its end is seen at once."""
+    os.closerange(0, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    status = os.waitpid(worker, 0)[1]
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        if number != signal.SIGKILL:
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    os._exit(os.waitstatus_to_exitcode(status))
+
+
+def _new_root(policy: Policy, readable: Sequence[str], owner: int) -> None:
+    """A root of nothing but read-only copies of what is granted, a private tmpfs, /proc and /dev."""
+    limits, hidden = policy.limits, kernel.NO_SUID | kernel.NO_DEV
+    trees = [(path, kernel.copy_tree(path, kernel.READ_ONLY | hidden)) for path in readable]
+    trees += [(path, kernel.copy_tree(path, kernel.NO_SUID)) for path in (*_DEVICES, *policy.devices)]
+    options = {"size": str(limits.scratch_bytes), "nr_inodes": str(limits.scratch_files)}
+    options |= {"mode": "0700", "uid": str(owner), "gid": str(owner)}
+    trees += [
+        (_SCRATCH_IN_FULL, kernel.new_filesystem(b"tmpfs", hidden | kernel.NO_EXEC, options)),
+        ("/proc", kernel.new_filesystem(b"proc", hidden | kernel.NO_EXEC, {})),
+    ]
+    kernel.make_mounts_private()
+    place = "/tmp"  # any folder: what it hides was copied above
+    kernel.attach(kernel.new_filesystem(b"tmpfs", hidden, {"mode": "0755", "size": "1m"}), place)
+    os.chdir(place)
+    for path, tree in trees:
+        _make_mount_point(Path(path.lstrip("/")), is_folder=stat.S_ISDIR(os.fstat(tree).st_mode))
+        kernel.attach(tree, path.lstrip("/"))
+    Path("dev/shm").symlink_to(_SCRATCH_IN_FULL)  # shared memory counts as scratch
+    kernel.pivot_here()
+    kernel.set_mount_attributes(b"/", kernel.READ_ONLY | hidden)
+
+
+def _make_mount_point(point: Path, is_folder: bool) -> None:
+    if is_folder:
+        point.mkdir(parents=True, exist_ok=True)
+    else:
+        point.parent.mkdir(parents=True, exist_ok=True)
+        point.touch()
+
+
+def _own_scratch(policy: Policy, uid: int | None) -> str:
+    """The folder the worker may write; made over to the user it will be."""
+    if policy.mode == "full":
+        return _SCRATCH_IN_FULL
+    assert policy.scratch is not None  # _check
+    if uid is not None:
+        os.chown(policy.scratch, uid, uid)
+    return policy.scratch
+
+
+def _threads_counted_with_ours(policy: Policy, uid: int | None) -> int:
+    """How many threads outside the worker count towards its limit."""
+    if uid is not None:
+        return 0
+    return 1 if policy.mode == "full" else _threads_of_user()  # full: the watcher, in the same namespace
+
+
+def _leave_root(uid: int | None, needed: Iterable[str]) -> list[int]:
+    """Become the worker's own user, if the caller is root.
+
+    Returns:
+        The capabilities to keep: one to read what Landlock grants, where an installation below a
+        closed folder such as /root is root's alone to read; else none.
+    """
+    if uid is None:
+        return []
+    kernel.become(uid, uid, keep_capabilities=True)
+    kernel.set_dumpable(True)  # the change cleared it, and with it the use of /proc/self
+    if all(os.access(path, os.R_OK) for path in needed):
+        return []
+    kept = [kernel.CAP_DAC_READ_SEARCH]
+    kernel.set_capabilities(kept)
+    return kept
+
+
+def _limit(policy: Policy, baseline: int, others: int | None) -> None:
+    """Set each limit for good, soft and hard; never above what this process had."""
+    limits = policy.limits
+    wanted: dict[int, int | None] = {
+        resource.RLIMIT_CORE: 0,  # a core file would hold what the process held
+        resource.RLIMIT_CPU: limits.cpu_seconds,
+        resource.RLIMIT_AS: None if policy.devices else baseline + limits.memory_bytes,
+        resource.RLIMIT_NPROC: None if others is None else others + limits.threads,
+        resource.RLIMIT_NOFILE: limits.open_files,
+        resource.RLIMIT_FSIZE: limits.scratch_bytes,
+    }
+    for kind, value in wanted.items():
+        if value is not None:
+            hard = resource.getrlimit(kind)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(kind, (value, value))
+
+
+def _applied(
+    policy: Policy, baseline: int, others: int | None, abi: int | None, layers: tuple[str, ...]
+) -> Applied:
+    """Read back what the kernel now enforces."""
+
+    def limit(kind: int, already: int = 0) -> int | None:
+        value = resource.getrlimit(kind)[0]
+        return None if value == resource.RLIM_INFINITY else value - already
+
+    return Applied(
+        mode=policy.mode,
+        landlock_abi=abi,
+        uid=os.getuid(),
+        memory_bytes=limit(resource.RLIMIT_AS, baseline),
+        threads=None if others is None else limit(resource.RLIMIT_NPROC, others),
+        scratch_bytes=limit(resource.RLIMIT_FSIZE),
+        open_files=limit(resource.RLIMIT_NOFILE),
+        cpu_seconds=limit(resource.RLIMIT_CPU),
+        layers=layers,
+    )
+
+
+def _settle(scratch: str) -> None:
+    """Make scratch the home, temporary and working folder; nothing else stays in the environment."""
+    os.environ.clear()
+    os.environ.update(HOME=scratch, TMPDIR=scratch, USER="worker")  # USER: the id has no entry to look up
+    tempfile.tempdir = scratch  # it may have been asked before, in the zygote
+    os.chdir(scratch)
+
+
+def _grants(policy: Policy, readable: Iterable[str], scratch: str) -> list[tuple[str, int]]:
+    return [
+        *((path, _READ) for path in (*readable, *_PROC)),
+        *((path, _DEVICE) for path in (*_DEVICES, *policy.devices)),
+        (scratch, _OWN),
+    ]
+
+
+# ---- what works here
+
+
+@dataclass(frozen=True)
+class Support:
+    """What isolation this machine gives: by mode, None where it works, else why not and what helps."""
+
+    refused: Mapping[str, str | None]
+
+    def allows(self, mode: str) -> bool:
+        return self.refused[mode] is None
+
+
+@cache
+def probe() -> Support:
+    """Enter each mode in a throwaway child and see; once per process."""
+    return Support({"full": _try("full"), "core": _try("core"), "none": None})
+
+
+def _try(mode: str) -> str | None:
+    with tempfile.TemporaryDirectory(prefix="dlgrade-probe-") as scratch:
+        try:
+            in_fork(Policy(mode, scratch=scratch))(lambda: None)
+        except GraderFault as fault:
+            return str(fault)
+    return None
+
+
+def strongest(minimum: str = "core") -> str:
+    """The strongest mode that works here.
+
+    Raises:
+        GraderFault: it is weaker than `minimum`; the text names the refused call and what helps.
+    """
+    support = probe()
+    for mode in MODES[: MODES.index(minimum) + 1]:
+        if support.allows(mode):
+            return mode
+    raise GraderFault(str(support.refused[minimum]))
+
+
+def in_fork(policy: Policy) -> Callable[[Callable[[], Any]], Any]:
+    """A runner: calls a function in a forked child inside the sandbox, and returns its JSON-able result.
+
+    Raises (the runner):
+        GraderFault: the child could not enter, or ended without an answer.
+    """
+
+    def run(function: Callable[[], Any]) -> Any:
+        ours, theirs = os.pipe()
+        child = os.fork()
+        if child == 0:
+            _answer(policy, function, _alone_with(theirs))
+        os.close(theirs)
+        with os.fdopen(ours, "rb") as pipe:
+            answer = pipe.read()
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if not answer:
+            raise GraderFault(f"a worker in isolation {policy.mode!r} ended with status {status}, unasked")
+        result = json.loads(answer)
+        if "fault" in result:
+            raise GraderFault(result["fault"])
+        return result["result"]
+
+    return run
+
+
+def _alone_with(pipe: int) -> int:
+    """Keep no descriptor but nothing on 0 to 2 and the pipe on 3."""
+    pipe = os.dup2(pipe, 100)  # out of the way of 0 to 3
+    null = os.open(os.devnull, os.O_RDWR)
+    for target, source in enumerate((null, null, null, pipe)):
+        os.dup2(source, target)
+    os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    return 3
+
+
+def _answer(policy: Policy, function: Callable[[], Any], pipe: int) -> NoReturn:
+    try:
+        enter(policy)
+        reply = {"result": function()}
+    except GraderFault as fault:
+        reply = {"fault": str(fault)}
+    except BaseException as error:
+        reply = {"fault": f"{type(error).__name__} in a worker in isolation {policy.mode!r}: {error}"}
+    finally:
+        with contextlib.suppress(BaseException):
+            os.write(pipe, json.dumps(reply).encode())
+        os._exit(0)
+
+
+def _refusal(mode: str, refused: Refused) -> str:
+    """One sentence on what was refused, one on what helps."""
+    return f"isolation {mode!r} is not possible here: the kernel refused {refused}; {_remedy(refused)}"
+
+
+_SWITCHES: Final = (  # each forbids user namespaces while it has this value
+    ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
+    ("kernel/unprivileged_userns_clone", "0", "1"),
+    ("user/max_user_namespaces", "0", "10000"),
+)
+
+
+def _remedy(refused: Refused) -> str:
+    if refused.call.startswith("landlock"):
+        return "start Linux 6.2 or later with 'landlock' in its lsm= list"
+    if refused.call in ("setresuid", "setresgid", "setgroups"):
+        return "run as an ordinary user, or give root CAP_SETUID and CAP_SETGID"
+    if refused.call == "seccomp":
+        return "use a kernel with CONFIG_SECCOMP_FILTER"
+    for name, bad, good in _SWITCHES:
+        path = Path("/proc/sys", name)
+        if os.geteuid() != 0 and path.exists() and path.read_text().strip() == bad:
+            return f"run 'sudo sysctl -w {name.replace('/', '.')}={good}', or accept isolation 'core'"
+    return "a container must allow namespaces (such as --security-opt seccomp=unconfined), or accept 'core'"
+
+
+# ---- from outside
+
+
+def worker_pid(pid: int) -> int:
+    """The process that runs the student's code, of the one that was forked: in full mode its child."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(children[0]) if children else pid
+
+
+def peak_memory(pid: int) -> int | None:
+    """Largest resident bytes of a worker so far; None once it has ended."""
+    try:
+        lines = Path(f"/proc/{worker_pid(pid)}/status").read_text().splitlines()
+    except OSError:
+        return None
+    peaks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
+    return peaks[0] if peaks else None
