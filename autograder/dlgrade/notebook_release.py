@@ -1,0 +1,71 @@
+"""Write an exercise as a plain notebook of format 4.5: for each part its task, its code and a check."""
+
+import ast
+import json
+import re
+from typing import Any
+
+from dlgrade.assembly import Assembly
+from dlgrade.units import Unit
+
+CHECK_CELL = 'import dlgrade.notebook\n\ndlgrade.notebook.check("{part}")'
+
+
+def exercise_notebook(assembly: Assembly, *, filled: bool) -> str:
+    """The exercise as a notebook, with stubs or, if `filled`, the full answer; the same bytes each time."""
+    exercise = assembly.exercise
+    setup = [unit for unit in assembly.units if unit not in assembly.parts.values()]
+    cells = [
+        _markdown("intro", f"# {exercise.title}\n\n{exercise.summary}"),
+        _code("imports", assembly.import_lines),
+        *(_code(f"given-{unit.names[0]}", assembly.answer_of(unit)) for unit in setup),
+    ]
+    for unit in assembly.units:
+        if unit in assembly.parts.values():
+            name = unit.names[0]
+            code = assembly.answer_of(unit) if filled else assembly.stub_of(unit)
+            cells += [_markdown(f"{name}-text", _heading(unit)), _code(name, code)]
+            cells.append(_code(f"{name}-check", CHECK_CELL.format(part=name)))
+    return json.dumps(_notebook(cells), indent=1, ensure_ascii=False) + "\n"
+
+
+def _heading(unit: Unit) -> str:
+    docstring = ast.get_docstring(unit.node) if unit.is_definition else None  # type: ignore[arg-type]
+    paragraph = (docstring or "").partition("\n\n")[0]
+    return f"## `{unit.names[0]}`" + (f"\n\n{paragraph}" if paragraph else "")
+
+
+def _notebook(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "cells": cells,
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def _markdown(cell_id: str, text: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "id": _cell_id(cell_id), "metadata": {}, "source": _lines(text)}
+
+
+def _code(cell_id: str, text: str) -> dict[str, Any]:
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": _cell_id(cell_id),
+        "metadata": {},
+        "outputs": [],
+        "source": _lines(text),
+    }
+
+
+def _cell_id(text: str) -> str:
+    """Format 4.5 allows 64 letters, digits, hyphens and underscores."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", text)[:64]
+
+
+def _lines(text: str) -> list[str]:
+    return text.splitlines(keepends=True)

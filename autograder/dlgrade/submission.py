@@ -1,0 +1,244 @@
+"""Find submissions and read their source: one file, a folder, or a tree of students' folders.
+
+File names, file types and contents are the students' own. Nothing here follows a symbolic link below the
+path that was named, opens a device or a pipe, or lets one unreadable submission stop the others.
+"""
+
+import os
+import stat
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dlgrade.course import Course
+from dlgrade.display import printable
+from dlgrade.errors import SubmissionError, UsageError
+from dlgrade.exercise import Exercise
+from dlgrade.notebook_source import MAX_NOTEBOOK_BYTES, notebook_text
+from dlgrade.source import MAX_BYTES, decode_source
+
+FORMATS = (".py", ".ipynb")
+_NAME_LENGTH = 120
+_SKIPPED = frozenset({"__pycache__", "checks"})
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One student's answer as text, ready for a worker.
+
+    Attributes:
+        name: path relative to what was searched, safe to show, different for each submission.
+        student: whose it is, as far as the path tells.
+        text: the module to import; empty where there is a `problem`.
+        origin: the file it was read from, or the folder where none could be.
+        format: "py" or "ipynb", "" where no file could be chosen.
+        notes: what was left out of a notebook.
+        problem: one sentence why it cannot be graded at all, or None.
+    """
+
+    name: str
+    student: str
+    text: str
+    origin: Path
+    format: str
+    notes: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+def exercise_of(path: Path, explicit: str | None, course: Course) -> Exercise:
+    """The exercise that a path answers: `--exercise`, else the nearest exercise.toml, else the file's name.
+
+    Raises:
+        UsageError: none of them names an exercise of this course.
+    """
+    if explicit is not None:
+        return course.exercise(explicit)
+    place = path.absolute()
+    for folder in (place, *place.parents):
+        if name := _declared_id(folder / "exercise.toml"):
+            return course.exercise(name)
+    names = course.exercises()
+    inside = (name for name in names for suffix in FORMATS if (place / f"{name}{suffix}").is_file())
+    for name in (place.stem, place.name, *inside):
+        if name in names:
+            return course.exercise(name)
+    raise UsageError(
+        f"cannot tell which exercise '{printable(str(path), 200)}' answers; name it with --exercise"
+        " ('dlgrade list' shows all)"
+    )
+
+
+def find_submissions(path: Path, exercise: Exercise) -> list[Submission]:
+    """All submissions at `path`, sorted by name.
+
+    `path` is a .py, an .ipynb, a folder with one submission, a folder of student folders, or an nbgrader
+    `submitted/` tree (student/exercise/file). What cannot be read comes back with its `problem`.
+
+    Raises:
+        UsageError: nothing at `path` looks like a submission of this exercise.
+    """
+    if not path.exists():
+        raise UsageError(f"'{printable(str(path), 200)}' not found; expected a .py, an .ipynb or a folder")
+    if not path.is_dir():
+        file = path.resolve()  # a link that the user names is followed, one inside a submission never
+        return [_read_one(file.parent, Path(file.name), _owner(file.parent, exercise), exercise)]
+    root = path.resolve()
+    folders = list(_submission_folders(root, exercise))
+    if not folders:
+        raise UsageError(
+            f"no submission of {exercise.id} in '{printable(str(path), 200)}'; expected {exercise.id}.py or"
+            f" {exercise.id}.ipynb in it, or in a folder for each student"
+        )
+    found = [_read_folder(root, folder, student, exercise) for folder, student in folders]
+    return _with_distinct_names(sorted(found, key=lambda submission: submission.name))
+
+
+def _submission_folders(root: Path, exercise: Exercise) -> Iterator[tuple[Path, str]]:
+    """Folders that should hold one submission each, relative to `root`, with the student's name."""
+    if _files(root, exercise.id) or (_files(root) and not _students(root, exercise)):
+        yield Path(), _owner(root, exercise)
+        return
+    for student, folder in _students(root, exercise):
+        yield folder, student
+
+
+def _students(root: Path, exercise: Exercise) -> list[tuple[str, Path]]:
+    """Student folders, if at least one of them has a submission; nbgrader's hold one per exercise."""
+    students, any_file = [], False
+    for name in _folders(root):
+        inner = Path(name, exercise.id) if exercise.id in _folders(root / name) else Path(name)
+        any_file = any_file or bool(_files(root / inner))
+        students.append((name, inner))
+    return students if any_file else []
+
+
+def _read_folder(root: Path, folder: Path, student: str, exercise: Exercise) -> Submission:
+    names = _files(root / folder, exercise.id) or _files(root / folder)
+    student = printable(student, _NAME_LENGTH)
+    shown = printable(folder.as_posix(), _NAME_LENGTH)
+    if not names:
+        problem = f"no {exercise.id}.py or {exercise.id}.ipynb in '{shown}'"
+        return Submission(shown, student, "", root / folder, "", problem=problem)
+    candidates = [_read_one(root, folder / name, student, exercise) for name in names]
+    if len(candidates) == 1:
+        return candidates[0]
+    changed = [candidate for candidate in candidates if not _is_release(candidate, exercise)]
+    if len(changed) > 1:
+        both = " and ".join(sorted(candidate.name for candidate in changed))
+        problem = f"{both} both differ from the release; keep one, or name the file to grade"
+        return Submission(shown, student, "", root / folder, "", problem=problem)
+    return changed[0] if changed else next((c for c in candidates if c.format == "py"), candidates[0])
+
+
+def _read_one(root: Path, relative: Path, student: str, exercise: Exercise) -> Submission:
+    name = printable(relative.as_posix(), _NAME_LENGTH)
+    empty = Submission(name, student, "", root / relative, relative.suffix[1:])
+    try:
+        if relative.suffix == ".py":
+            return replace(empty, text=decode_source(_read(root, relative, MAX_BYTES), name))
+        if relative.suffix == ".ipynb":
+            found = notebook_text(_read(root, relative, MAX_NOTEBOOK_BYTES), name)
+            return replace(empty, text=found.text, notes=found.notes)
+        raise SubmissionError(
+            f"{name} is neither a .py nor an .ipynb file; expected one with your {exercise.id}"
+        )
+    except SubmissionError as error:
+        return replace(empty, problem=str(error))
+
+
+def _is_release(submission: Submission, exercise: Exercise) -> bool:
+    """The file as it was handed out; a notebook may have been run, which changes no code."""
+    released = exercise.release / f"{exercise.id}.{submission.format}"
+    if submission.problem is not None or not released.is_file():
+        return False
+    return _read_one(released.parent, Path(released.name), "", exercise).text == submission.text
+
+
+def _read(root: Path, relative: Path, limit: int) -> bytes:
+    """At most `limit` bytes of a regular file beneath `root`, no symbolic link followed on the way."""
+    name = printable(relative.as_posix(), _NAME_LENGTH)
+    try:
+        with os.fdopen(_open_beneath(root, relative), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise SubmissionError(
+                    f"{name} is no regular file; hand in the file itself, not a link or a device"
+                )
+            if status.st_size > limit:
+                raise SubmissionError(f"{name} has {status.st_size} bytes, expected at most {limit}")
+            return file.read(limit + 1)
+    except OSError as error:
+        raise SubmissionError(f"{name} cannot be read as a regular file: {error.strerror}") from None
+
+
+def _open_beneath(root: Path, relative: Path) -> int:
+    """Open component by component, so that no folder can be swapped for a link between check and use."""
+    flags = (
+        os.O_RDONLY
+        | getattr(os, "O_NOFOLLOW", 0)
+        | getattr(os, "O_NONBLOCK", 0)
+        | getattr(os, "O_CLOEXEC", 0)
+    )
+    if os.open not in os.supports_dir_fd:  # Windows, where only practice is possible
+        return os.open(root / relative, flags | getattr(os, "O_BINARY", 0))
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for step in relative.parts[:-1]:
+            inner = os.open(step, flags | os.O_DIRECTORY, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(relative.name, flags, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _files(folder: Path, stem: str | None = None) -> list[str]:
+    """Names of notebooks and Python files in a folder; with a stem only those, links and pipes too."""
+    found = []
+    for entry in _entries(folder):
+        name = Path(entry.name)
+        if name.suffix in FORMATS and (name.stem == stem if stem else entry.is_file(follow_symlinks=False)):
+            found.append(entry.name)
+    return found
+
+
+def _folders(folder: Path) -> list[str]:
+    return [e.name for e in _entries(folder) if e.is_dir(follow_symlinks=False) and e.name not in _SKIPPED]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, by name, hidden entries apart; nothing where it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _owner(folder: Path, exercise: Exercise) -> str:
+    """The student whose folder this is: its name, or in nbgrader's student/exercise tree the one above."""
+    return printable(folder.parent.name if folder.name == exercise.id else folder.name, _NAME_LENGTH)
+
+
+def _declared_id(file: Path) -> str | None:
+    """The id of an exercise.toml that lies near a submission; anything unreadable there is ignored."""
+    try:
+        values = tomllib.loads(_read(file.parent, Path(file.name), MAX_BYTES).decode())
+    except (SubmissionError, ValueError, RecursionError):
+        return None
+    name = values.get("id")
+    return name if isinstance(name, str) else None
+
+
+def _with_distinct_names(submissions: list[Submission]) -> list[Submission]:
+    """Number names that became equal when made safe to show: results are kept by name."""
+    taken: set[str] = set()
+    distinct = []
+    for submission in submissions:
+        name, number = submission.name, 2
+        while name in taken:
+            name, number = f"{submission.name} ({number})", number + 1
+        taken.add(name)
+        distinct.append(replace(submission, name=name))
+    return distinct
