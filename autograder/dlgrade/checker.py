@@ -1,0 +1,297 @@
+"""The trusted process: collects the checks once, then forks a child for each submission inside pytest's run loop.
+
+Forked from the zygote before any secret exists, it then loads checks, reference and held-out data.
+Its control socket carries one JSON message a datagram:
+
+    supervisor → checker   {"run": ...} once, then {"job": n} with the submission's own stream socket
+    checker → supervisor   {"event": "ready", "checks", "versions", "data"} or {"event": "fault", "message"}
+
+and on a submission's stream, a line of JSON each: the job, then events `check`, `progress` and `done`.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import platform
+import select
+import signal
+import socket
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+import dlgrade
+from dlgrade import checks
+from dlgrade.checks import Check
+from dlgrade.course import Course
+from dlgrade.errors import DlgradeError, GraderFault
+from dlgrade.exercise import Exercise
+from dlgrade.grading import Grading, Knowledge
+from dlgrade.observation import recording
+from dlgrade.plugin import ERROR, GRADING, RECORD
+from dlgrade.process import WorkerSettings
+from dlgrade.runsettings import RunSettings
+from dlgrade.submitted import Budget, Job, Workers
+
+MAX_MESSAGE = 64 << 10
+
+# Nothing that lies around may steer pytest: no configuration, no conftest, no cache, no plugins.
+SEALED = (
+    *("-c", os.devnull, "--noconftest", "--import-mode=importlib", "--capture=no", "--assert=plain"),
+    *("-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:faulthandler", "-p", "no:warnings"),
+    *("-p", "no:logging", "-p", "no:unraisableexception", "-p", "no:threadexception", "-p", "no:dlgrade"),
+)
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """The supervisor's first message."""
+
+    course: str
+    exercise: str
+    hidden: bool
+    settings: RunSettings
+    policy: dict[str, Any]
+    folder: str
+    environment: dict[str, str]
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> RunRequest:
+        return cls(**{**values, "settings": RunSettings(**values["settings"])})
+
+
+def main(control: socket.socket, zygote: socket.socket) -> None:
+    """Serve one run: collect, say what there is, grade submissions until the supervisor hangs up."""
+    request = RunRequest.from_json(json.loads(control.recv(MAX_MESSAGE))["run"])
+    os.environ.update(request.environment)
+    os.environ.pop("PYTEST_ADDOPTS", None)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    sys.dont_write_bytecode = True
+    try:
+        with told_in_one_sentence(control):
+            run = Run(request, control, zygote)
+            folders = [str(folder) for folder in run.folders]
+            pytest.main([*SEALED, f"--rootdir={request.folder}", *folders], plugins=[_core(), run])
+    finally:
+        control.close()
+
+
+def _core() -> Any:
+    """The fixtures and the collection rule, which plain pytest gets from the same plugin."""
+    from dlgrade import plugin
+
+    return plugin
+
+
+@contextmanager
+def told_in_one_sentence(control: socket.socket) -> Iterator[None]:
+    """Tell the supervisor of a fault; the traceback of an unexpected one goes to stderr."""
+    try:
+        yield
+    except DlgradeError as error:
+        _tell(control, {"event": "fault", "message": str(error)})
+    except Exception as error:
+        traceback.print_exc()
+        _tell(control, {"event": "fault", "message": f"{type(error).__name__}: {error}"[:2000]})
+
+
+def _tell(control: socket.socket, message: dict[str, Any]) -> None:
+    control.send(json.dumps(message).encode())
+
+
+class Run:
+    """The pytest plugin of one run, and what all its submissions share."""
+
+    def __init__(self, request: RunRequest, control: socket.socket, zygote: socket.socket) -> None:
+        self._request = request
+        self._control = control
+        self._zygote = zygote
+        self._settings = request.settings
+        self._exercise: Exercise = Course(Path(request.course)).exercise(request.exercise)
+        self._knowledge = Knowledge(self._exercise, request.settings.seed)
+        self._faults: list[str] = []
+        self._datasets: dict[str, Any] = {}
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders of checks to collect: the visible ones, and for grading the hidden ones."""
+        hidden = self._exercise.hidden_checks if self._request.hidden else None
+        return [folder for folder in (self._exercise.visible_checks, hidden) if folder and folder.is_dir()]
+
+    # --- pytest's hooks ---------------------------------------------------------------------------
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._faults.append(f"{report.nodeid}: {report.longreprtext.strip().splitlines()[-1]}")
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Instead of running the items once: say what was collected, and fork for each submission."""
+        with told_in_one_sentence(self._control):
+            if self._faults:
+                raise GraderFault(f"a check cannot be loaded: {'; '.join(self._faults)}")
+            items = self._arrange(session.items)
+            self._open_datasets(items)
+            self._announce(items)
+            gc.collect()
+            gc.freeze()
+            self._serve(items)
+        return True
+
+    # --- before the first submission --------------------------------------------------------------
+
+    def _arrange(self, items: list[pytest.Item]) -> list[tuple[Check, pytest.Item]]:
+        hidden = self._exercise.hidden_checks
+        found = {}
+        for item in items:
+            record = checks.of(getattr(item, "obj", None), item.path, hidden is not None and hidden in item.path.parents)
+            found[record.id] = record, item
+        if len(found) < len(items):
+            raise GraderFault("two checks of the exercise share a name; rename one")
+        ordered = checks.in_order([record for record, _ in found.values()])
+        if not ordered:
+            raise GraderFault(f"exercise '{self._exercise.id}' has no checks in {self.folders}")
+        return [found[record.id] for record in ordered]
+
+    def _open_datasets(self, items: list[tuple[Check, pytest.Item]]) -> None:
+        from dlgrade import datasets
+        from dlgrade.contest import open_data
+
+        for record, _ in items:
+            name = record.data
+            if name and record.runs_at(self._settings.tier) and name not in self._datasets:
+                folder = Path(self._request.folder) / name
+                folder.mkdir()
+                self._datasets[name] = open_data(datasets.open_(name, seed=self._settings.seed), folder)
+
+    def _announce(self, items: list[tuple[Check, pytest.Item]]) -> None:
+        import torch
+        import torchvision
+
+        versions = {
+            "python": platform.python_version(),
+            "dlgrade": dlgrade.__version__,
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+        }
+        data = {opened.title: opened.checksum for opened in self._datasets.values()}
+        ready = {"event": "ready", "versions": versions, "data": data, "live": self._knowledge.live}
+        _tell(self._control, ready)
+        for record, _ in items:
+            _tell(self._control, {"event": "collected", "check": asdict(record)})
+        _tell(self._control, {"event": "open"})
+
+    # --- one fork for each submission -------------------------------------------------------------
+
+    def _serve(self, items: list[tuple[Check, pytest.Item]]) -> None:
+        children: set[int] = set()
+        while True:
+            select.select([self._control], [], [], 0.2 if children else None)
+            children -= _reaped(children)
+            try:
+                data, descriptors, _flags, _address = socket.recv_fds(
+                    self._control, MAX_MESSAGE, 1, socket.MSG_DONTWAIT
+                )
+            except BlockingIOError:
+                continue
+            if not data:
+                break
+            stream = socket.socket(fileno=descriptors[0])
+            pid = os.fork()
+            if pid == 0:
+                self._grade_and_exit(items, stream)
+            children.add(pid)
+            stream.close()
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+
+    def _grade_and_exit(self, items: list[tuple[Check, pytest.Item]], stream: socket.socket) -> None:
+        from dlgrade.zygote import die_with_parent
+
+        die_with_parent(0)
+        try:
+            self._grade(items, stream)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+
+    def _grade(self, items: list[tuple[Check, pytest.Item]], stream: socket.socket) -> None:
+        """In the child: one submission against every check, an event for each result."""
+        lines = stream.makefile("rwb")
+        job = Job(**json.loads(lines.readline()))
+
+        def emit(**event: Any) -> None:
+            lines.write(json.dumps(event).encode() + b"\n")
+            lines.flush()
+
+        with tempfile.TemporaryDirectory(dir=self._request.folder, prefix="scratch-") as scratch:
+            workers = self._workers(job, scratch)
+            grading = Grading(
+                settings=self._settings,
+                exercise=self._exercise,
+                knowledge=self._knowledge,
+                workers=workers,
+                missing=job.missing,
+                problem=job.problem,
+                progress=lambda check, done: emit(event="progress", check=check, done=done),
+                datasets=self._datasets,
+            )
+            try:
+                for record, item in items:
+                    emit(event="start", check=record.id)
+                    emit(event="check", result=asdict(judge_item(grading, record, item)))
+                output, applied = workers.output, workers.applied
+            finally:
+                peak = workers.close()
+        emit(event="done", output=output, applied=applied, peak_memory=peak)
+
+    def _workers(self, job: Job, scratch: str) -> Workers:
+        limits = self._exercise.limits
+        settings = WorkerSettings(
+            name=self._exercise.id,
+            threads=self._settings.threads,
+            policy={**self._request.policy, "scratch": scratch},
+            output_bytes=limits.output_bytes,
+        )
+        quick = self._settings.tier == "quick"
+        return Workers(
+            self._zygote,
+            job,
+            settings,
+            seed=self._settings.seed,
+            request_seconds=limits.request_seconds,
+            budget=Budget(limits.quick_seconds if quick else limits.submission_seconds),
+        )
+
+
+def judge_item(grading: Grading, record: Check, item: pytest.Item) -> Any:
+    """Run one collected check by pytest's own protocol, unless it is gated, and judge how it ended."""
+    if (gated := grading.gate(record)) is not None:
+        return gated
+    item.config.stash[GRADING] = grading
+    item.config.stash[RECORD] = record
+    start = time.monotonic()
+    with recording() as seen:
+        runtestprotocol(item, log=False, nextitem=None)
+    error = item.stash.get(ERROR, None)
+    item.stash[ERROR] = None
+    return grading.judge(record, getattr(item, "obj", None), seen, error, start)  # type: ignore[arg-type]
+
+
+def _reaped(children: set[int]) -> set[int]:
+    gone = set()
+    for pid in children:
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            gone.add(pid)
+    return gone

@@ -1,0 +1,120 @@
+"""An accuracy check: train the answer on granted data, ask a fresh worker, count in the checker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from dlgrade import compare, formula
+from dlgrade.errors import GraderFault
+from dlgrade.observation import note
+from dlgrade.outcome import CheckFailed
+from dlgrade.specs import Trainer
+from dlgrade.submitted import Answer
+from dlgrade.training import normalise
+
+RUNS: Final = 3
+BATCH: Final = 500
+
+
+@dataclass(frozen=True)
+class OpenData:
+    """A data set as the checker holds it: granted training files, and held-out arrays that never leave."""
+
+    name: str
+    title: str
+    checksum: str
+    key: str
+    granted: tuple[str, ...]
+    inputs: Any
+    labels: Any
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One accuracy decision: up to three independent runs against a measured threshold."""
+
+    check: str
+    data: OpenData
+    settings: Mapping[str, Any]
+    seed: int
+    cpu_seconds: float
+    device: str
+    progress: Callable[[float], None]
+
+    @property
+    def threshold(self) -> float:
+        """The accuracy needed on this data set, as calibration measured it."""
+        entry = self.settings.get(self.data.key)
+        if not isinstance(entry, Mapping) or "threshold" not in entry:
+            raise GraderFault(
+                f"check {self.check} has no threshold for {self.data.title}; measure one with 'dlgrade calibrate'"
+            )
+        return float(entry["threshold"])
+
+    def decide(self, submission: Answer, name: str, *args: Any, **recipe: Any) -> None:
+        """Pass if one of three independent runs reaches the threshold; stops at the first that does."""
+        threshold = self.threshold
+        best = 0.0
+        for run in range(RUNS):
+            accuracy = self.accuracy(submission, name, *args, run=run, **recipe)
+            best = max(best, accuracy)
+            note(f"{best:.1%} on {self.data.title}, {threshold:.1%} is needed")
+            if accuracy >= threshold:
+                return
+        raise CheckFailed(
+            f"{name} reached {best:.1%} on held-out images of {self.data.title} in the best of {RUNS} runs, "
+            f"{threshold:.1%} is needed"
+        )
+
+    def accuracy(self, submission: Answer, name: str, *args: Any, run: int = 0, **recipe: Any) -> float:
+        """Train once and count correct held-out predictions of a worker that has only the weights."""
+        model = submission.build(name, *args)
+        inputs, labels = self.data.granted[:2]
+        trainer = Trainer(
+            of=model,
+            inputs=inputs,
+            labels=labels,
+            seed=formula.mix(self.seed, run),
+            device=self.device,
+            **recipe,
+        )
+        epochs = recipe["epochs"]
+        submission.train(trainer, epochs=epochs, cpu_seconds=self.cpu_seconds, progress=self.progress)
+        held_out = submission.fresh(name, *args, state=submission.state(model))
+        held_out.eval()
+        return self._count(held_out)
+
+    def _count(self, model: Any) -> float:
+        """Share of held-out examples whose largest logit is the label's; the order is secret."""
+        order = np.argsort(formula.uniform(formula.mix(self.seed, "order"), (len(self.data.labels),)))
+        correct = 0
+        with torch.no_grad():
+            for chunk in np.array_split(order, -(-len(order) // BATCH)):
+                chunk = np.sort(chunk)
+                logits = model(normalise(self.data.inputs[chunk]))
+                logits = compare.tensor(logits, what="the prediction for held-out images")
+                if logits.dim() != 2 or len(logits) != len(chunk):
+                    raise CheckFailed("the predictions for held-out images are not one row for each image")
+                labels = torch.from_numpy(np.asarray(self.data.labels[chunk])).long()
+                correct += int((logits.argmax(1) == labels).sum())
+        return correct / len(order)
+
+
+def open_data(dataset: Any, folder: Any) -> OpenData:
+    """What a contest needs of a data set; a stand-in's training files are written into `folder`."""
+    train, test = dataset.splits["train"].materialize(folder), dataset.splits["test"]
+    granted = [*(train.input_files or ()), *(train.label_files or ())]
+    return OpenData(
+        name=dataset.name,
+        title=dataset.title,
+        checksum=dataset.checksum,
+        key=dataset.title,
+        granted=tuple(str(file) for file in granted),
+        inputs=test.inputs,
+        labels=test.labels,
+    )

@@ -1,0 +1,299 @@
+"""The supervisor's side of a run: starts the zygote and the checker, hands out submissions, collects reports.
+
+Imports no torch: it runs in the command's own process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from dlgrade import zygote
+from dlgrade.checks import Check
+from dlgrade.errors import GraderFault
+from dlgrade.exercise import Exercise
+from dlgrade.outcome import INTERNAL
+from dlgrade.report import CheckResult, Report
+from dlgrade.runsettings import RunSettings
+from dlgrade.submission import Submission
+
+START_SECONDS: Final = 180.0
+KEPT_ENVIRONMENT: Final = ("HOME", "DLGRADE_DATA", "XDG_CACHE_HOME", "TMPDIR")
+
+Watch = Callable[[str, dict[str, Any]], None]
+
+
+def _unwatched(_submission: str, _event: dict[str, Any]) -> None:
+    """Nobody looks on."""
+
+
+class Zygote:
+    """The running zygote; a context, at whose end it and everything forked from it is gone."""
+
+    def __init__(self, preload: Iterable[str]) -> None:
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        options = {
+            "path": import_path(),
+            "parent": os.getpid(),
+            "control": theirs.fileno(),
+            "preload": list(preload),
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-X", "utf8", "-c", zygote.BOOT, json.dumps(options)],
+            env={},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+        theirs.close()
+        self._ready = False
+
+    def wait(self) -> None:
+        """Return once torch is loaded.
+
+        Raises:
+            GraderFault: the process ended, or took longer than three minutes.
+        """
+        if self._ready:
+            return
+        self.control.settimeout(START_SECONDS)
+        try:
+            self._ready = bool(self.control.recv(4096))
+        except TimeoutError:
+            pass
+        self.control.settimeout(None)
+        if not self._ready:
+            raise GraderFault("the process that preloads torch did not start; its own message is above")
+
+    def start_checker(self) -> socket.socket:
+        """Fork a checker; returns its control socket."""
+        self.wait()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        request = json.dumps({"command": "checker"}).encode()
+        socket.send_fds(self.control, [request], [theirs.fileno(), self.control.fileno()])
+        theirs.close()
+        return ours
+
+    def __enter__(self) -> Zygote:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the zygote; the kernel ends what it forked."""
+        self.control.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def import_path() -> list[str]:
+    """The interpreter's own path without the working directory, and without any course's folder."""
+    package = Path(__file__).resolve().parent.parent
+    entries = [str(package)]
+    for entry in sys.path:
+        path = Path(entry or ".").resolve()
+        if entry and path.exists() and not (path / "solutions").is_dir() and path != Path.cwd():
+            entries.append(str(path))
+    return list(dict.fromkeys(entries))
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run, as the supervisor describes it to the checker."""
+
+    exercise: Exercise
+    settings: RunSettings
+    hidden: bool
+
+
+@dataclass
+class _Flight:
+    """A submission being graded: its stream, what came so far, and the bytes of an unfinished line."""
+
+    submission: Submission
+    stream: socket.socket
+    results: dict[str, CheckResult] = field(default_factory=dict)
+    done: dict[str, Any] | None = None
+    rest: bytes = b""
+    start: float = field(default_factory=time.monotonic)
+
+
+class Run:
+    """A checker that collected one exercise's checks; `grade` sends submissions through it."""
+
+    def __init__(self, zygote: Zygote, plan: RunPlan) -> None:
+        self._plan = plan
+        self._folder = tempfile.TemporaryDirectory(prefix="dlgrade-", ignore_cleanup_errors=True)
+        os.chmod(self._folder.name, 0o711)  # workers pass through it to what they were granted
+        self._control = zygote.start_checker()
+        request = {
+            "course": str(plan.exercise.root),
+            "exercise": plan.exercise.id,
+            "hidden": plan.hidden,
+            "settings": asdict(plan.settings),
+            "policy": _policy(plan),
+            "folder": self._folder.name,
+            "environment": {k: os.environ[k] for k in KEPT_ENVIRONMENT if k in os.environ},
+        }
+        self._control.send(json.dumps({"run": request}).encode())
+        self.checks: list[Check] = []
+        self.ready = self._await_ready()
+
+    def _await_ready(self) -> dict[str, Any]:
+        ready: dict[str, Any] = {}
+        self._control.settimeout(START_SECONDS)
+        while True:
+            try:
+                data = self._control.recv(1 << 18)
+            except TimeoutError:
+                data = b""
+            if not data:
+                raise GraderFault("the checker ended before it was ready; its own message is above")
+            event = json.loads(data)
+            if event["event"] == "fault":
+                raise GraderFault(event["message"])
+            if event["event"] == "collected":
+                values = event["check"]
+                values |= {"needs": tuple(values["needs"]), "otherwise": tuple(values["otherwise"])}
+                self.checks.append(Check(**values))
+            elif event["event"] == "ready":
+                ready = event
+            else:
+                self._control.settimeout(None)
+                return ready
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._control.close()
+        self._folder.cleanup()
+
+    def grade(
+        self, submissions: Iterable[Submission], *, jobs: int = 1, watch: Watch = _unwatched
+    ) -> Iterator[Report]:
+        """Grade submissions, `jobs` at a time; a report for each, as it is finished."""
+        waiting = iter(submissions)
+        with selectors.DefaultSelector() as selector:
+            while True:
+                while len(selector.get_map()) < jobs and (submission := next(waiting, None)) is not None:
+                    flight = self._launch(submission)
+                    selector.register(flight.stream, selectors.EVENT_READ, flight)
+                if not selector.get_map():
+                    return
+                for key, _ in selector.select():
+                    if report := self._advance(key.data, watch):
+                        selector.unregister(key.fileobj)
+                        key.data.stream.close()
+                        yield report
+
+    def _launch(self, submission: Submission) -> _Flight:
+        ours, theirs = socket.socketpair()
+        try:
+            socket.send_fds(self._control, [b'{"job": 1}'], [theirs.fileno()])
+        except OSError:
+            raise GraderFault("the checker ended in the middle of the run; run the command again") from None
+        theirs.close()
+        ours.sendall(json.dumps(_job(submission, self._plan.exercise)).encode() + b"\n")
+        return _Flight(submission, ours)
+
+    def _advance(self, flight: _Flight, watch: Watch) -> Report | None:
+        data = flight.stream.recv(1 << 16)
+        *lines, flight.rest = (flight.rest + data).split(b"\n")
+        for line in lines:
+            event = json.loads(line)
+            if event["event"] == "check":
+                result = CheckResult.from_json(event["result"])
+                flight.results[result.id] = result
+            elif event["event"] == "done":
+                flight.done = event
+            watch(flight.submission.name, event)
+        return self._report(flight) if not data or flight.done is not None else None
+
+    def _report(self, flight: _Flight) -> Report:
+        """Results counted against the expected checks: a missing one is our fault, never a pass."""
+        done = flight.done or {}
+        results = tuple(
+            flight.results.get(check.id) or _lost(check) for check in self.checks
+        )
+        applied = done.get("applied") or {}
+        plan = self._plan
+        return Report(
+            exercise=plan.exercise.id,
+            submission=flight.submission.name,
+            student=flight.submission.student,
+            tier=plan.settings.tier,
+            seed=plan.settings.seed,
+            checks=results,
+            device=plan.settings.device,
+            isolation=applied.get("mode", plan.settings.mode),
+            limits={key: value for key, value in applied.items() if key != "mode"},
+            data=self.ready.get("data") or None,
+            seconds=time.monotonic() - flight.start,
+            peak_memory={"worker": done.get("peak_memory", 0)},
+            versions=self.ready.get("versions", {}),
+            advice=flight.submission.notes,
+            output=done.get("output", ""),
+            fault=None if flight.done else "the checker of this submission ended before it was done",
+            hidden_left=0 if plan.hidden else plan.exercise.hidden.count,
+        )
+
+
+def _lost(check: Check) -> CheckResult:
+    return CheckResult(
+        id=check.id,
+        part=check.part,
+        kind=check.kind,
+        title=check.title,
+        hidden=check.hidden,
+        verdict=INTERNAL,
+        points=0.0,
+        max_points=check.points,
+        message="no result came from the checker",
+    )
+
+
+def _policy(plan: RunPlan) -> dict[str, Any]:
+    limits = plan.exercise.limits
+    return {
+        "mode": plan.settings.mode,
+        "limits": {
+            "memory_bytes": limits.memory_bytes,
+            "threads": limits.threads,
+            "scratch_bytes": limits.scratch_bytes,
+            "open_files": limits.open_files,
+        },
+    }
+
+
+def _job(submission: Submission, exercise: Exercise) -> dict[str, Any]:
+    from dlgrade.source import missing_parts, outline
+
+    missing = {} if submission.problem else missing_parts(outline(submission.text), exercise)
+    return {
+        "name": submission.name,
+        "student": submission.student,
+        "text": submission.text,
+        "missing": missing,
+        "problem": submission.problem,
+    }

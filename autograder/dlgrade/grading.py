@@ -1,0 +1,214 @@
+"""Judges one submission, check by check: what may run, what the checks get, and how each one ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dlgrade import diagnosis, formula, oracle
+from dlgrade.checks import Check
+from dlgrade.diagnosis import Suspect
+from dlgrade.errors import GraderFault
+from dlgrade.exercise import Exercise, Mistake, load_mistakes
+from dlgrade.observation import Seen
+from dlgrade.oracle import Oracle, ReplayPeer
+from dlgrade.outcome import (
+    BLOCKED,
+    DEFERRED,
+    FAILED,
+    INTERNAL,
+    MISSING,
+    PASSED,
+    Outcome,
+    StudentRaised,
+    Unmappable,
+)
+from dlgrade.proxy import LocalPeer
+from dlgrade.report import CheckResult
+from dlgrade.runsettings import RunSettings
+from dlgrade.submitted import Answer, Workers, local_answer
+
+
+class Knowledge:
+    """What the trusted side knows of right and wrong answers: live for staff, recorded for students."""
+
+    def __init__(self, exercise: Exercise, seed: int) -> None:
+        self.seed = seed
+        self._fingerprints: Mapping[str, Any] = {}
+        self._answer = _full_answer(exercise)
+        self._mistakes: tuple[Mistake, ...] = ()
+        if self._answer is not None:
+            self._mistakes = load_mistakes(exercise)
+        else:
+            self._fingerprints = _recorded(exercise)
+        self._cache: dict[str, tuple[Seen, list[Suspect]]] = {}
+
+    @property
+    def live(self) -> bool:
+        return self._answer is not None
+
+    def oracle(self, check: Check) -> Oracle:
+        if self._answer is not None:
+            return oracle.live(self._answer, seed=self.seed, check=check.id)
+        record = self._fingerprints.get(check.id, {}).get("record", [])
+        return Oracle(ReplayPeer(record), seed=oracle.PUBLISHED_SEED, check=check.id)
+
+    def diagnose(self, check: Check, function: Callable[..., Any], seen: Seen) -> Suspect | None:
+        """The known mistake that this run of a check looks like."""
+        if check.data is not None:  # what a training leads to is no fingerprint
+            return None
+        if check.id not in self._cache:
+            self._cache[check.id] = self._suspects(check, function)
+        reference, suspects = self._cache[check.id]
+        return diagnosis.diagnose(seen, reference, suspects)
+
+    def _suspects(self, check: Check, function: Callable[..., Any]) -> tuple[Seen, list[Suspect]]:
+        if self._answer is None:
+            recorded = self._fingerprints.get(check.id, {})
+            return oracle.seen_from_json(recorded.get("reference")), [
+                Suspect(entry["name"], entry["sentence"], oracle.seen_from_json(entry["seen"]))
+                for entry in recorded.get("mistakes", ())
+            ]
+        reference = self.watch(check, function, self._answer)
+        suspects = [
+            Suspect(mistake.name, mistake.sentence, self.watch(check, function, mistake.source(self._answer)))
+            for mistake in self._mistakes
+            if mistake.part == check.part or mistake.caught_by == check.id
+        ]
+        return reference, suspects
+
+    def watch(self, check: Check, function: Callable[..., Any], text: str) -> Seen:
+        """Run a check on a known answer in this process."""
+        answer = local_answer(LocalPeer("known_answer", text), seed=formula.mix(self.seed, check.id))
+        return diagnosis.run_check(function, {"submission": answer, "oracle": self.oracle(check)})
+
+
+def _full_answer(exercise: Exercise) -> str | None:
+    """The generated full answer beside the staff's exercise.toml, or None in a student's course."""
+    if exercise.hidden_checks is None:
+        return None
+    file = exercise.folder / f"{exercise.id}.py"
+    if not file.is_file():
+        raise GraderFault(f"{file} is missing; run 'dlgrade build' first")
+    return file.read_text(encoding="utf-8")
+
+
+def _recorded(exercise: Exercise) -> Mapping[str, Any]:
+    if exercise.fingerprints is None:
+        return {}
+    return oracle.load_fingerprints(exercise.fingerprints)
+
+
+@dataclass
+class Grading:
+    """The state of one submission's grading: results so far, and the workers behind the checks."""
+
+    settings: RunSettings
+    exercise: Exercise
+    knowledge: Knowledge
+    workers: Workers
+    missing: Mapping[str, str]
+    problem: str | None
+    progress: Callable[[str, float], None]
+    datasets: Mapping[str, Any] = field(default_factory=dict)
+    results: dict[str, CheckResult] = field(default_factory=dict)
+
+    def gate(self, check: Check) -> CheckResult | None:
+        """The result of a check that is not to run, or None when it is."""
+        if not check.runs_at(self.settings.tier) or self.settings.part not in (None, check.part):
+            return self._result(check, DEFERRED)
+        if self.problem is not None:
+            return self._result(check, MISSING, message=self.problem)
+        if check.part in self.missing:
+            return self._result(check, MISSING, message=self.missing[check.part])
+        for need in check.needs:
+            result = self.results[need]
+            if result.verdict not in (PASSED, DEFERRED):
+                return self._result(check, BLOCKED, message=f"not checked because '{result.title}' did not pass")
+        return None
+
+    def fixture(self, name: str, check: Check) -> Any:
+        """What a check's argument `name` stands for."""
+        if name == "submission":
+            return self.answer(check)
+        if name == "oracle":
+            return self.knowledge.oracle(check)
+        if name == "contest":
+            return self.contest(check)
+        raise GraderFault(f"check {check.id} asks for '{name}', which is neither submission, oracle nor contest")
+
+    def answer(self, check: Check) -> Answer:
+        if check.data is not None:
+            return self.workers.answer(check.id, tuple(self.datasets[check.data].granted))
+        return self.workers.answer(check.file if check.hidden else "visible")
+
+    def contest(self, check: Check) -> Any:
+        """The data set, recipe and threshold of an accuracy check."""
+        from dlgrade.contest import Contest
+
+        if check.data is None:
+            raise GraderFault(f"check {check.id} asks for a contest and names no data set")
+        return Contest(
+            check=check.id,
+            data=self.datasets[check.data],
+            settings=self.exercise.thresholds.get(check.id, {}),
+            seed=formula.mix(self.settings.seed, check.id),
+            cpu_seconds=self.exercise.limits.training_seconds,
+            device=self.settings.device,
+            progress=lambda done: self.progress(check.id, done),
+        )
+
+    def judge(
+        self, check: Check, function: Callable[..., Any], seen: Seen, error: BaseException | None, start: float
+    ) -> CheckResult:
+        """The result of a check that ran."""
+        seconds = time.monotonic() - start
+        common: dict[str, Any] = {"seconds": seconds, "path": seen.path, "chance": seen.chance}
+        if error is None:
+            return self._result(check, PASSED, message=seen.note, **common)
+        if isinstance(error, Unmappable) and check.otherwise:
+            return self._by_property(check, error, **common)
+        if not isinstance(error, Outcome | AssertionError):
+            return self._result(check, INTERNAL, message=f"{type(error).__name__}: {error}"[:500], **common)
+        verdict = error.verdict if isinstance(error, Outcome) else FAILED
+        seen.ending = diagnosis.ending(error) if isinstance(error, Outcome) else FAILED
+        suspect = self.knowledge.diagnose(check, function, seen)
+        if suspect is not None:
+            common["diagnosis"] = {"mistake": suspect.name, "text": suspect.sentence}
+        if isinstance(error, StudentRaised):
+            common["frames"] = tuple((f.line, f.function, f.text) for f in error.frames)
+        message = error.message if isinstance(error, Outcome) else str(error)
+        return self._result(check, verdict, message=message, **common)
+
+    def _by_property(self, check: Check, error: Unmappable, **common: Any) -> CheckResult:
+        """Without matching weights the named property checks carry the points."""
+        passed = all(self.results[name].verdict == PASSED for name in check.otherwise)
+        common["path"] = "by property"
+        if passed:
+            return self._result(check, PASSED, message="decided by the property checks", **common)
+        return self._result(check, FAILED, message=error.message, **common)
+
+    def _result(self, check: Check, verdict: str, *, message: str = "", **more: Any) -> CheckResult:
+        """A result; of a hidden check nothing is kept that a student's code or our values could tell."""
+        if check.hidden and verdict not in (INTERNAL, MISSING, BLOCKED):
+            message = ""
+            more.pop("frames", None)
+        result = CheckResult(
+            id=check.id,
+            part=check.part,
+            kind=check.kind,
+            title=check.title,
+            hidden=check.hidden,
+            verdict=verdict,
+            points=check.points if verdict == PASSED else 0.0,
+            max_points=check.points,
+            message=message,
+            help="" if verdict in (PASSED, DEFERRED) else check.help,
+            **more,
+        )
+        self.results[check.id] = result
+        return result
+

@@ -1,0 +1,76 @@
+"""What a check saw: small named tensors, recorded while it runs, by which mistakes are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import torch
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A named value of one check run, and the absolute tolerance it was compared with."""
+
+    name: str
+    value: torch.Tensor
+    tolerance: float
+
+
+@dataclass
+class Seen:
+    """Everything one run of a check observed, and how the run ended."""
+
+    observations: list[Observation] = field(default_factory=list)
+    ending: str = "passed"  # or a verdict, with the exception's type where the answer raised
+    path: str | None = None  # by name, by layout, by property
+    chance: float = 0.0  # that the check fails a correct answer, as it computed it
+    note: str = ""  # a measured figure worth showing with any verdict
+
+
+_running: ContextVar[Seen | None] = ContextVar("dlgrade_seen", default=None)
+
+MAX_VALUES = 4096
+
+
+@contextmanager
+def recording() -> Iterator[Seen]:
+    """Collect what `observe` is told inside the block."""
+    seen = Seen()
+    token = _running.set(seen)
+    try:
+        yield seen
+    finally:
+        _running.reset(token)
+
+
+def observe(name: str, value: torch.Tensor, tolerance: float = 1e-6) -> None:
+    """Record a value by which mistakes can be recognised; large ones keep their first values only."""
+    seen = _running.get()
+    if seen is not None:
+        kept = value.detach().to(torch.float64)
+        kept = kept.clone() if kept.numel() <= MAX_VALUES else kept.reshape(-1)[:MAX_VALUES].clone()
+        seen.observations.append(Observation(name, kept, tolerance))
+
+
+def took_path(path: str) -> None:
+    """Record by which path the reference's weights came into the answer."""
+    seen = _running.get()
+    if seen is not None:
+        seen.path = path
+
+
+def may_fail_by_chance(chance: float) -> None:
+    """Add to the chance that this run fails a correct answer."""
+    seen = _running.get()
+    if seen is not None:
+        seen.chance += chance
+
+
+def note(text: str) -> None:
+    """Show a measured figure beside the verdict, whatever it is."""
+    seen = _running.get()
+    if seen is not None:
+        seen.note = text

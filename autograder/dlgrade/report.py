@@ -1,0 +1,123 @@
+"""The records that come out: one `CheckResult` for each check, one `Report` for each submission."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from dlgrade.outcome import DEFERRED, INTERNAL, PASSED
+
+SCHEMA: Final = 1
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """How one check ended for one submission."""
+
+    id: str
+    part: str
+    kind: str
+    title: str
+    hidden: bool
+    verdict: str
+    points: float
+    max_points: float
+    message: str = ""
+    help: str = ""
+    diagnosis: Mapping[str, str] | None = None
+    path: str | None = None
+    seconds: float = 0.0
+    frames: tuple[tuple[int, str, str], ...] = ()
+    chance: float = 0.0
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> CheckResult:
+        return cls(**{**values, "frames": tuple((f[0], f[1], f[2]) for f in values.get("frames", ()))})
+
+
+@dataclass(frozen=True)
+class Report:
+    """One submission's result; `to_json` is one line of the report file."""
+
+    exercise: str
+    submission: str
+    student: str
+    tier: str
+    seed: int
+    checks: tuple[CheckResult, ...]
+    device: str = "cpu"
+    isolation: str = "none"
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, str] | None = None
+    calibration: Mapping[str, Any] | None = None
+    seconds: float = 0.0
+    peak_memory: Mapping[str, int] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    advice: tuple[str, ...] = ()
+    output: str = ""
+    fault: str | None = None
+    hidden_left: int = 0  # hidden checks that run at grading only
+
+    @property
+    def counted(self) -> tuple[CheckResult, ...]:
+        """The checks inside max_score: all but the deferred."""
+        return tuple(check for check in self.checks if check.verdict != DEFERRED)
+
+    @property
+    def score(self) -> float:
+        return sum(check.points for check in self.counted)
+
+    @property
+    def max_score(self) -> float:
+        return sum(check.max_points for check in self.counted)
+
+    @property
+    def deferred_points(self) -> float:
+        return sum(check.max_points for check in self.checks if check.verdict == DEFERRED)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every check that counts was really judged."""
+        return self.fault is None and all(check.verdict != INTERNAL for check in self.checks)
+
+    @property
+    def exit_code(self) -> int:
+        if not self.complete:
+            return 3
+        return 0 if all(check.verdict == PASSED for check in self.counted) else 1
+
+    def to_json(self) -> str:
+        """The report as one line of strict JSON."""
+        values = {
+            "schema": SCHEMA,
+            "exercise": self.exercise,
+            "submission": self.submission,
+            "student": self.student,
+            "score": self.score,
+            "max_score": self.max_score,
+            "deferred_points": self.deferred_points,
+            "complete": self.complete,
+            **{name: getattr(self, name) for name in _PLAIN},
+            "checks": [asdict(check) for check in self.checks],
+        }
+        return json.dumps(values, ensure_ascii=True, allow_nan=False)
+
+
+_PLAIN: Final = (
+    "tier",
+    "device",
+    "isolation",
+    "limits",
+    "data",
+    "calibration",
+    "seed",
+    "seconds",
+    "peak_memory",
+    "versions",
+    "advice",
+    "output",
+    "fault",
+    "hidden_left",
+)

@@ -1,0 +1,26 @@
+"""What one run of the grader is about; the same for all its submissions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Settings that both the supervisor and the checker read.
+
+    Attributes:
+        tier: quick, cpu or gpu; checks of a later tier are deferred.
+        seed: secret when grading, the published one for a student.
+        part: grade this part only; the others are deferred.
+        threads: for torch in a worker.
+        mode: of isolation: full, core or none.
+        device: where accuracy checks train: cpu or cuda.
+    """
+
+    tier: str
+    seed: int
+    part: str | None = None
+    threads: int = 1
+    mode: str = "core"
+    device: str = "cpu"

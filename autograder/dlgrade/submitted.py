@@ -1,0 +1,171 @@
+"""A submission's workers as checks use them: started when first needed, replaced when they die."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from dlgrade import formula, layouts
+from dlgrade.errors import GraderFault
+from dlgrade.outcome import Outcome, PartMissing, TimedOut
+from dlgrade.process import Deadline, WorkerProcess, WorkerSettings
+from dlgrade.proxy import Channel, Peer, RemoteModule, Subject
+from dlgrade.specs import Trainer
+
+
+@dataclass(frozen=True)
+class Job:
+    """One submission as the checker receives it. `missing` maps each unfilled part to the reason."""
+
+    name: str
+    student: str
+    text: str
+    missing: dict[str, str] = field(default_factory=dict)
+    problem: str | None = None
+    advice: tuple[str, ...] = ()
+
+
+@dataclass
+class Budget:
+    """Wall-clock seconds a submission has left for everything but training."""
+
+    seconds: float
+    start: float = field(default_factory=time.monotonic)
+    excused: float = 0.0
+
+    def deadline(self, seconds: float) -> Deadline:
+        left = self.seconds + self.excused - (time.monotonic() - self.start)
+        if left <= 0:
+            raise TimedOut(f"all checks together took longer than {self.seconds:.0f} s")
+        return Deadline(min(seconds, left))
+
+
+class Answer(Subject):
+    """A namespace to be graded: a submission in a worker, or a mistake in this process."""
+
+    def __init__(
+        self, channel: Channel, missing: dict[str, str], fresh: Callable[[], Answer] | None = None
+    ) -> None:
+        super().__init__(channel)
+        self._missing = missing
+        self._fresh = fresh
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        if name in self._missing:
+            raise PartMissing(self._missing[name])
+        return super().call(name, *args, **kwargs)
+
+    def build(self, name: str, *args: Any, weights: RemoteModule | None = None, **kwargs: Any) -> Any:
+        """A part of the answer; with `weights`, a module that holds the reference's values.
+
+        Raises:
+            Unmappable: the weights cannot be given to its parameters without guessing.
+        """
+        built = super().build(name, *args, **kwargs)
+        if weights is not None:
+            if not isinstance(built, RemoteModule):
+                raise layouts.Unmappable(f"{name} is no nn.Module, so it has no parameters to compare")
+            layouts.transplant(weights.state_dict(), built, what=name)
+        return built
+
+    def fresh(self, name: str, *args: Any, state: dict[str, torch.Tensor], **kwargs: Any) -> RemoteModule:
+        """The same class in a new worker that knows its arguments and these weights only."""
+        if self._fresh is None:
+            raise GraderFault("this answer runs in the checker's own process; it has no fresh worker")
+        built = self._fresh().build(name, *args, **kwargs)
+        if not isinstance(built, RemoteModule):
+            raise layouts.Unmappable(f"{name} is no nn.Module")
+        built.load_state_dict(state)
+        return built
+
+    def train(
+        self, trainer: Trainer, *, epochs: int, cpu_seconds: float, progress: Callable[[float], None]
+    ) -> list[float]:
+        """Run the kit's trainer in the worker, an epoch a request; mean loss of each epoch as it reports."""
+        losses = []
+        for epoch in range(epochs):
+            deadline = Deadline(cpu_seconds / epochs, of_cpu=True, doing="training one epoch")
+            losses.append(
+                self._channel.call(trainer, (), {}, method="epoch", deadline=deadline)
+            )
+            progress((epoch + 1) / epochs)
+        return losses
+
+
+class Workers:
+    """Starts workers for the groups of checks of one submission, and ends them all."""
+
+    def __init__(
+        self,
+        zygote: socket.socket,
+        job: Job,
+        settings: WorkerSettings,
+        *,
+        seed: int,
+        request_seconds: float,
+        budget: Budget,
+    ) -> None:
+        self._zygote = zygote
+        self._job = job
+        self._settings = settings
+        self._seed = seed
+        self._request_seconds = request_seconds
+        self._budget = budget
+        self._groups: dict[str, tuple[WorkerProcess, Answer]] = {}
+        self._all: list[WorkerProcess] = []
+        self._unloadable: Outcome | None = None
+
+    def answer(self, group: str, grants: tuple[str, ...] = ()) -> Answer:
+        """The answer in the group's worker; a worker that died is replaced by a new one."""
+        worker, answer = self._groups.get(group, (None, None))
+        if answer is None or worker is None or worker.ended is not None:
+            worker, answer = self._start(group, grants)
+            self._groups[group] = worker, answer
+        answer._channel.deadline = self._budget.deadline(self._request_seconds)
+        return answer
+
+    def _start(self, group: str, grants: tuple[str, ...]) -> tuple[WorkerProcess, Answer]:
+        if self._unloadable is not None:
+            raise self._unloadable
+        deadline = self._budget.deadline(self._request_seconds)
+        policy = {**self._settings.policy, "readable": grants}
+        worker = WorkerProcess(self._zygote, replace(self._settings, policy=policy))
+        self._all.append(worker)
+        stream = formula.mix(self._seed, group, len(self._all))
+        channel = Channel(worker, stream=stream, deadline=deadline)
+        try:
+            encoder = channel.encoder()
+            node = encoder.encode(self._job.text)
+            channel.ask("load", encoder, source=node)
+        except Outcome as outcome:
+            self._unloadable = outcome  # it would fail the same way in every worker
+            raise
+        fresh = lambda: self._start(f"{group}/held-out", ())[1]  # noqa: E731  binds the group
+        return worker, Answer(channel, self._job.missing, fresh)
+
+    @property
+    def output(self) -> str:
+        """What the student's code printed in the workers of visible checks."""
+        return "".join(
+            worker.output.text() for group, (worker, _) in self._groups.items() if group == "visible"
+        )
+
+    @property
+    def applied(self) -> dict[str, Any] | None:
+        return self._all[0].applied if self._all else None
+
+    def close(self) -> int:
+        """End every worker; returns the largest peak memory of one, in bytes."""
+        for worker in self._all:
+            worker.close()
+        return max((worker.peak_memory for worker in self._all), default=0)
+
+
+def local_answer(peer: Peer, *, seed: int, missing: dict[str, str] | None = None) -> Answer:
+    """An answer that runs in this process: a mistake of the library, or the reference itself."""
+    return Answer(Channel(peer, stream=seed, deadline=Deadline(3600.0)), missing or {})
