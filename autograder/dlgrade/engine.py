@@ -145,7 +145,7 @@ class Run:
         os.chmod(self._folder.name, 0o711)  # workers pass through it to what they were granted
         self._control = zygote.start_checker()
         request = {
-            "course": str(plan.exercise.root),
+            "course": str(plan.exercise.root.resolve()),
             "exercise": plan.exercise.id,
             "hidden": plan.hidden,
             "settings": asdict(plan.settings),
@@ -233,9 +233,7 @@ class Run:
     def _report(self, flight: _Flight) -> Report:
         """Results counted against the expected checks: a missing one is our fault, never a pass."""
         done = flight.done or {}
-        results = tuple(
-            flight.results.get(check.id) or _lost(check) for check in self.checks
-        )
+        results = tuple(flight.results.get(check.id) or _lost(check) for check in self.checks)
         applied = done.get("applied") or {}
         plan = self._plan
         return Report(
