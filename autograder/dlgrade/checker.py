@@ -154,7 +154,9 @@ class Run:
         hidden = self._exercise.hidden_checks
         found = {}
         for item in items:
-            record = checks.of(getattr(item, "obj", None), item.path, hidden is not None and hidden in item.path.parents)
+            record = checks.of(
+                getattr(item, "obj", None), item.path, hidden is not None and hidden in item.path.parents
+            )
             found[record.id] = record, item
         if len(found) < len(items):
             raise GraderFault("two checks of the exercise share a name; rename one")

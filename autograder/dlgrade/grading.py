@@ -127,7 +127,9 @@ class Grading:
         for need in check.needs:
             result = self.results[need]
             if result.verdict not in (PASSED, DEFERRED):
-                return self._result(check, BLOCKED, message=f"not checked because '{result.title}' did not pass")
+                return self._result(
+                    check, BLOCKED, message=f"not checked because '{result.title}' did not pass"
+                )
         return None
 
     def fixture(self, name: str, check: Check) -> Any:
@@ -138,7 +140,9 @@ class Grading:
             return self.knowledge.oracle(check)
         if name == "contest":
             return self.contest(check)
-        raise GraderFault(f"check {check.id} asks for '{name}', which is neither submission, oracle nor contest")
+        raise GraderFault(
+            f"check {check.id} asks for '{name}', which is neither submission, oracle nor contest"
+        )
 
     def answer(self, check: Check) -> Answer:
         if check.data is not None:
@@ -162,7 +166,12 @@ class Grading:
         )
 
     def judge(
-        self, check: Check, function: Callable[..., Any], seen: Seen, error: BaseException | None, start: float
+        self,
+        check: Check,
+        function: Callable[..., Any],
+        seen: Seen,
+        error: BaseException | None,
+        start: float,
     ) -> CheckResult:
         """The result of a check that ran."""
         seconds = time.monotonic() - start
@@ -211,4 +220,3 @@ class Grading:
         )
         self.results[check.id] = result
         return result
-

@@ -7,7 +7,6 @@ from a formula in both cases, so only outputs need to be recorded.
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 import math
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 import torch
 
-from dlgrade import formula, wire
+from dlgrade import formula, recorded, wire
 from dlgrade.errors import GraderFault
 from dlgrade.observation import Observation, Seen
 from dlgrade.process import Deadline
@@ -102,7 +101,7 @@ class RecordingPeer:
         reply, out = self._peer.exchange(header, buffers, caps, deadline)
         if header["op"] not in SILENT:
             kept = {key: value for key, value in reply.items() if key != "id"}
-            data = [base64.b64encode(bytes(buffer)).decode() for buffer in out]
+            data = recorded.to_json(kept, out)
             self.record.append({"op": header["op"], "reply": kept, "buffers": data})
         return reply, out
 
@@ -127,9 +126,8 @@ class ReplayPeer:
                 "the recorded answers do not fit this check; run 'dlgrade build', or install the "
                 "version of the exercise that this folder came from"
             )
-        return {"id": header["id"], **entry["reply"]}, [
-            bytearray(base64.b64decode(data)) for data in entry["buffers"]
-        ]
+        buffers = [recorded.from_json(data) for data in entry["buffers"]]
+        return {"id": header["id"], **entry["reply"]}, buffers
 
 
 # --- fingerprints: what `build` records for students ----------------------------------------------

@@ -45,7 +45,9 @@ class LocalPeer:
 
     def __init__(self, name: str, source: str) -> None:
         self._host = Host(name)
-        reply, _ = self._host.answer({"id": 0, "seed": 0, "op": "load", "source": {"s": 0}}, [source.encode()])
+        reply, _ = self._host.answer(
+            {"id": 0, "seed": 0, "op": "load", "source": {"s": 0}}, [source.encode()]
+        )
         if "error" in reply:
             raise GraderFault(f"{name} cannot be loaded: {reply['error']}")
 
@@ -174,7 +176,9 @@ class Channel:
         flags = reply.header.get("differentiable")
         if not isinstance(flags, list) or len(flags) != len(reply.tensors):
             raise Violation("a reply does not say which of its tensors have a gradient")
-        tied = [t for t, flag in zip(reply.tensors, flags, strict=True) if flag is True and t.is_floating_point()]
+        tied = [
+            t for t, flag in zip(reply.tensors, flags, strict=True) if flag is True and t.is_floating_point()
+        ]
         if not tied or not any(leaf.requires_grad for leaf in leaves):
             return reply.with_drift()
         indices = [i for i, tensor in enumerate(reply.tensors) if any(tensor is other for other in tied)]
@@ -267,7 +271,10 @@ class _Attach(torch.autograd.Function):
         for index, gradient in found.items():
             if gradient is None:
                 continue
-            if not isinstance(gradient, torch.Tensor) or (gradient.shape, gradient.dtype) != ctx.shapes[index]:
+            if (
+                not isinstance(gradient, torch.Tensor)
+                or (gradient.shape, gradient.dtype) != ctx.shapes[index]
+            ):
                 raise Violation("a gradient came whose shape or dtype is not that of its input")
         return (None, None, *(found.get(i) for i in range(len(ctx.shapes))))
 
@@ -400,9 +407,7 @@ class RemoteModule(nn.Module):
         reply = self._channel.ask("pull", caps=wire.STATE, module=self._reference(), values=list(values))
         self._adopt(Layout.parse(reply.header.get("layout")))
         self._layout_stale = False
-        expected = [
-            entry[:3] for what in values for entry in getattr(self._layout, what)
-        ]
+        expected = [entry[:3] for what in values for entry in getattr(self._layout, what)]
         if not isinstance(reply.value, list) or len(reply.value) != len(expected):
             raise Violation("a module's values are not as many as it lists")
         for (name, dtype, shape), value in zip(expected, reply.value, strict=True):
@@ -445,7 +450,7 @@ class RemoteModule(nn.Module):
         )
         if not gradients:
             for name in values.keys() & self._cache.keys():
-                self._synced[name] = values[name].detach().clone()
+                self._synced[name] = values[name].detach().to(self._cache[name].dtype, copy=True)
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -474,7 +479,11 @@ class RemoteModule(nn.Module):
         """Give the module new values for the parameters and buffers named; the others stay."""
         self._refresh()
         self._send(state_dict)
-        self._mark_stale()
+        if self._cache.keys() <= state_dict.keys():
+            self._values_stale = False  # every value is known here: nothing to pull
+        with torch.no_grad():
+            for name in self._cache.keys() & state_dict.keys():
+                self._cache[name].copy_(state_dict[name])
 
     def set_gradients(self, gradients: Mapping[str, torch.Tensor]) -> None:
         """Write `.grad` of the named parameters, for an optimizer that lives beside the module."""

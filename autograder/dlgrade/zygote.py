@@ -13,6 +13,7 @@ On a worker's status socket go {"pid"} with a pidfd, and after its end {"exit", 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import gc
@@ -26,6 +27,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 MAX_REQUEST: Final = 64 << 10
@@ -63,7 +65,7 @@ def preload(names: list[str]) -> None:
     torch.set_num_threads(1)  # before any tensor operation: a thread pool does not survive a fork
     for name in names:
         importlib.import_module(name)
-    from dlgrade import worker  # noqa: F401  its imports are the worker's
+    from dlgrade import sandbox, worker  # noqa: F401  what every fork would import again
 
     torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1).step()
     gc.collect()
@@ -148,10 +150,8 @@ class Zygote:
 
 
 def _tell(status: socket.socket, message: dict[str, Any], descriptors: list[int]) -> None:
-    try:
+    with contextlib.suppress(OSError):  # the checker that asked may be gone
         socket.send_fds(status, [json.dumps(message).encode()], descriptors)
-    except OSError:
-        pass  # the checker that asked is gone; its worker was told to die with the socket
 
 
 def _become(run: Callable[[], None]) -> None:
@@ -193,7 +193,7 @@ def place_descriptors(sock: int, stdout: int, stderr: int) -> socket.socket:
 
 
 def _descriptor_limit() -> int:
-    return max((int(name) for name in os.listdir("/proc/self/fd")), default=1024) + 1
+    return max(int(entry.name) for entry in Path("/proc/self/fd").iterdir()) + 1
 
 
 def _run_checker(parent: int, descriptors: list[int]) -> None:
