@@ -45,7 +45,7 @@ def test_reading_in_pieces_is_reading_at_once():
 
 
 def test_no_step_sees_the_future():
-    """Another character at step t changes the logits at t and leaves those before it as they were, bit for bit."""
+    """Another character at step t changes the logits at t and none of those before it, bit for bit."""
     model = built()
     ids = torch.randint(7, (2, 6))
     for t in range(6):

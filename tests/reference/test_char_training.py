@@ -73,7 +73,7 @@ def test_training_equals_its_formulas(clip):
 
 
 def test_state_is_carried_detached_and_reset():
-    """An epoch starts without a state; each later batch gets the final state of the one before, no history."""
+    """An epoch starts without a state; a later batch gets the final state of the one before, no history."""
     batches = make_batches(text(), 3, 5)
     spy = Spy(built())
     frozen = copy.deepcopy(spy.model)

@@ -49,7 +49,7 @@ def test_lstm_model_is_its_cells_unrolled():
 
 
 def test_lstm_model_drops_between_layers_in_train_mode_only():
-    """Train mode drops a fifth of the lower layer's outputs at random; eval mode repeats itself bit for bit."""
+    """Train mode drops lower-layer outputs at random, a fifth of them; eval mode repeats bit for bit."""
     model = built("LSTMModel")
     x = torch.randn(2, 4, 3, dtype=torch.double)
     assert torch.equal(model(x), model(x))

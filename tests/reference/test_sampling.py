@@ -58,7 +58,7 @@ def test_temperature_zero_is_argmax_of_the_whole_text_so_far():
 
 
 def test_prime_is_read_once_then_one_character_at_a_time():
-    """The prime goes in at once, then only each character just drawn, with the state; eval mode, no gradient."""
+    """The prime goes in at once, then each character just drawn, with the state; eval mode, no gradient."""
     model = flat(0, 0, 0, 9)
     model.train()
     sample(model, VOCAB, "abc", 3, temperature=0)

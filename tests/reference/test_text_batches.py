@@ -10,7 +10,7 @@ sizes = st.integers(min_value=1, max_value=5)
 
 @given(st.integers(min_value=0, max_value=80), sizes, sizes)
 def test_batches_match_a_walk_by_hand(length, batch_size, seq_len):
-    """Row i, step t of batch b is the text at i * row + b * seq_len + t; its target is the character after."""
+    """Row i, step t of batch b is character i * row + b * seq_len + t; its target is the one after."""
     text = torch.arange(100, 100 + length)
     batches = make_batches(text, batch_size, seq_len)
     row = len(batches) * seq_len
@@ -38,7 +38,7 @@ def test_each_row_reads_on_in_the_next_batch():
 
 
 def test_too_short_a_text_gives_no_batch():
-    """A text of batch_size * seq_len characters lacks the last target and gives no batch; one more gives one."""
+    """A text of batch_size * seq_len characters lacks the last target, so no batch; one more gives one."""
     assert make_batches(torch.arange(6), 2, 3) == []
     assert len(make_batches(torch.arange(7), 2, 3)) == 1
     assert make_batches(torch.arange(0), 2, 3) == []

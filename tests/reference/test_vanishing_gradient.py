@@ -39,7 +39,7 @@ def test_measured_table(row, kind, forget_bias):
 
 
 def test_only_an_open_gate_keeps_the_gradient():
-    """Over 49 steps less than a millionth survives in RNN and half-open LSTM, over a tenth at forget bias 3."""
+    """Over 49 steps under a millionth survives in RNN and half-open LSTM, over a tenth at forget bias 3."""
     assert max(survivals(nn.RNN)) ** 49 < 1e-6
     assert max(survivals(nn.LSTM)) ** 49 < 1e-6
     assert min(survivals(nn.LSTM, 3)) ** 49 > 0.1
