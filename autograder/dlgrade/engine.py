@@ -149,7 +149,7 @@ class Run:
             "exercise": plan.exercise.id,
             "hidden": plan.hidden,
             "settings": asdict(plan.settings),
-            "policy": _policy(plan),
+            "policy": policy_of(plan),
             "folder": self._folder.name,
             "environment": {k: os.environ[k] for k in KEPT_ENVIRONMENT if k in os.environ},
         }
@@ -214,7 +214,7 @@ class Run:
         except OSError:
             raise GraderFault("the checker ended in the middle of the run; run the command again") from None
         theirs.close()
-        ours.sendall(json.dumps(_job(submission, self._plan.exercise)).encode() + b"\n")
+        ours.sendall(json.dumps(job_of(submission, self._plan.exercise)).encode() + b"\n")
         return _Flight(submission, ours)
 
     def _advance(self, flight: _Flight, watch: Watch) -> Report | None:
@@ -271,7 +271,8 @@ def _lost(check: Check) -> CheckResult:
     )
 
 
-def _policy(plan: RunPlan) -> dict[str, Any]:
+def policy_of(plan: RunPlan) -> dict[str, Any]:
+    """The sandbox policy of the plan's workers, as plain JSON."""
     limits = plan.exercise.limits
     return {
         "mode": plan.settings.mode,
@@ -284,7 +285,8 @@ def _policy(plan: RunPlan) -> dict[str, Any]:
     }
 
 
-def _job(submission: Submission, exercise: Exercise) -> dict[str, Any]:
+def job_of(submission: Submission, exercise: Exercise) -> dict[str, Any]:
+    """A submission as the checker receives it, with the parts that are not filled in."""
     from dlgrade.source import missing_parts, outline
 
     missing = {} if submission.problem else missing_parts(outline(submission.text), exercise)
