@@ -82,7 +82,8 @@ ioctl=16/29
 
 unshare=272/97 mount=165/40 umount2=166/39 pivot_root=155/41 open_tree=428/428 move_mount=429/429
 fsopen=430/430 fsconfig=431/431 fsmount=432/432 mount_setattr=442/442
-sethostname=170/161 setgroups=116/159 setresgid=119/149 setresuid=117/147 capset=126/91 seccomp=317/277
+sethostname=170/161 fchownat=260/54 setgroups=116/159 setresgid=119/149 setresuid=117/147
+capset=126/91 seccomp=317/277
 landlock_create_ruleset=444/444 landlock_add_rule=445/445 landlock_restrict_self=446/446
 
 socket=41/198 connect=42/203 ptrace=101/117 process_vm_readv=310/270 pidfd_open=434/434
@@ -92,7 +93,7 @@ memfd_create=319/279 execve=59/221 fork=57/- vfork=58/- flock=73/32 inotify_init
 fanotify_init=300/262 open_by_handle_at=304/265 name_to_handle_at=303/264 process_madvise=440/440
 kcmp=312/272 setpriority=141/140 setuid=105/146 chroot=161/51 socketpair=53/199 quotactl=179/60
 personality=135/92 syslog=103/116 mknodat=259/33 symlinkat=266/36 linkat=265/37 fchmodat=268/53
-utimensat=280/88 setxattr=188/5 fchownat=260/54 setsid=112/157 sendmsg=46/211
+utimensat=280/88 setxattr=188/5 setsid=112/157 sendmsg=46/211
 """
 HIGHEST_KNOWN: Final = 469  # file_setattr, Linux 6.17: later calls have never been looked at
 
@@ -108,6 +109,7 @@ def _parse(table: str) -> dict[str, int]:
 
 NUMBERS: Final = _parse(_TABLE)  # of this machine
 
+_AT_FDCWD: Final = -100  # a path is relative to the working directory
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS = 1, 4, 8, 38
 
 
@@ -117,6 +119,9 @@ class Refused(OSError):
     def __init__(self, number: int, call: str) -> None:
         super().__init__(number, f"{call}: {os.strerror(number)}")
         self.call = call
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 @cache
@@ -198,6 +203,11 @@ def become(uid: int, gid: int, keep_capabilities: bool) -> None:
     syscall("setresuid", uid, uid, uid)
 
 
+def give_away(path: str, uid: int) -> None:
+    """Make `uid`, as user and as group, the owner of a file or folder."""
+    syscall("fchownat", _AT_FDCWD, os.fsencode(path), uid, uid, 0)
+
+
 def set_capabilities(kept: Iterable[int]) -> None:
     """Drop every capability but `kept` (numbers below 32), permitted and effective; none is inheritable."""
     mask = sum(1 << number for number in kept)
@@ -232,7 +242,7 @@ def map_ids(outside_uid: int, outside_gid: int, inside: int) -> None:
 
 READ_ONLY, NO_SUID, NO_DEV, NO_EXEC = 1, 2, 4, 8  # MOUNT_ATTR_*
 
-_AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
+_AT_EMPTY_PATH, _AT_RECURSIVE = 0x1000, 0x8000
 _MS_PRIVATE: Final = 1 << 18
 _MNT_DETACH: Final = 2
 

@@ -278,7 +278,7 @@ def _enter(policy: Policy) -> Applied:
     if policy.mode == "none":
         return _enter_none(policy, baseline)
     uid = _own_uid()
-    readable = _outermost((*INSTALLED, *policy.readable))
+    readable = _outermost((*INSTALLED, *policy.readable)) if policy.readable else INSTALLED
     Path("/proc/self/oom_score_adj").write_text("1000")  # when memory runs out: this, not the grader
     os.setsid()
     watcher = None
@@ -409,7 +409,7 @@ def _own_scratch(policy: Policy, uid: int | None) -> str:
         return _SCRATCH_IN_FULL
     assert policy.scratch is not None  # _check
     if uid is not None:
-        os.chown(policy.scratch, uid, uid)
+        kernel.give_away(policy.scratch, uid)
     return policy.scratch
 
 
@@ -600,8 +600,8 @@ _SWITCHES: Final = (  # each forbids user namespaces while it has this value
 def _remedy(refused: Refused) -> str:
     if refused.call.startswith("landlock"):
         return "start Linux 6.2 or later with 'landlock' in its lsm= list"
-    if refused.call in ("setresuid", "setresgid", "setgroups"):
-        return "run as an ordinary user, or give root CAP_SETUID and CAP_SETGID"
+    if refused.call in ("setresuid", "setresgid", "setgroups", "fchownat"):
+        return "run as an ordinary user, or give root CAP_SETUID, CAP_SETGID and CAP_CHOWN"
     if refused.call == "seccomp":
         return "use a kernel with CONFIG_SECCOMP_FILTER"
     for name, bad, good in _SWITCHES:

@@ -1,0 +1,572 @@
+"""What a worker cannot do, what limits it, how it ends, and what is left of it."""
+
+import contextlib
+import errno
+import faulthandler
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from dlgrade import kernel, sandbox
+from dlgrade.canaries import CANARIES
+from dlgrade.errors import GraderFault
+from dlgrade.sandbox import Limits, Policy
+
+REPOSITORY = Path(__file__).parents[2]
+MODES = ("core", "full")
+# The environment that this process was started with stays on its stack: the zygote has none, pytest has.
+OF_THE_ZYGOTE = "read the environment"
+
+
+@pytest.fixture(params=MODES)
+def mode(request):
+    if refused := sandbox.probe().refused[request.param]:
+        pytest.skip(refused)
+    return request.param
+
+
+@pytest.fixture
+def policy(mode, tmp_path):
+    return Policy(mode, scratch=str(tmp_path))
+
+
+def inside(policy, function):
+    """The result of `function` in a worker."""
+    return sandbox.in_fork(policy)(function)
+
+
+def error_of(function, *arguments):
+    """The errno by which a call fails, 0 where it works."""
+    try:
+        function(*arguments)
+    except OSError as error:
+        return error.errno
+    return 0
+
+
+def start(policy, function):
+    """Fork a worker that runs `function`, and return the forked process."""
+    child = os.fork()
+    if child == 0:
+        faulthandler.disable()  # pytest's would report what these workers do on purpose
+        with contextlib.suppress(BaseException):
+            sandbox.enter(policy)
+            os._exit(function() or 0)
+        os._exit(99)
+    return child
+
+
+def status_of(policy, function):
+    """How a worker ends: its exit code, or minus the signal's number."""
+    return os.waitstatus_to_exitcode(os.waitpid(start(policy, function), 0)[1])
+
+
+@cache
+def breaches(mode):
+    """What each canary did in a worker of this mode."""
+    found = {}
+    with tempfile.TemporaryDirectory() as scratch:
+
+        def run(bait):
+            found.update(inside(Policy(mode, scratch=scratch), lambda: sandbox.canaries(bait)))
+            return dict.fromkeys(found, False)
+
+        sandbox.self_test(run)
+    return found
+
+
+# ---- canaries
+
+
+@pytest.mark.parametrize("name", [name for name in CANARIES if name != OF_THE_ZYGOTE])
+def test_a_worker_cannot(mode, name):
+    """No canary gets through, in either mode."""
+    assert breaches(mode)[name] is False
+
+
+def test_canaries_get_through_without_isolation():
+    """The canaries are real attacks: nearly all of them work in mode none."""
+    worked = [name for name, breached in breaches("none").items() if breached]
+    assert len(worked) >= 30
+    assert {"read a file outside", "connect by TCP", "fork", "signal the grader"} <= set(worked)
+
+
+def test_the_environment_is_empty_below_a_clean_zygote(mode):
+    """Of a process started with an empty environment, a worker finds no variable, nor any other breach."""
+    code = (
+        "import sys; from dlgrade import sandbox; import tempfile\n"
+        "with tempfile.TemporaryDirectory() as d:\n"
+        "    run = sandbox.in_fork(sandbox.Policy(sys.argv[1], scratch=d))\n"
+        "    sandbox.self_test(lambda bait: run(lambda: sandbox.canaries(bait)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, mode], env={}, capture_output=True, check=False)
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+
+
+def test_the_self_test_names_what_got_through():
+    """One breached canary stops everything, by name; an answer that leaves one out does too."""
+    with pytest.raises(GraderFault, match="a worker could fork; nothing can be graded"):
+        sandbox.self_test(lambda _: {name: name == "fork" for name in CANARIES})
+    with pytest.raises(GraderFault, match="did not try 'fork'"):
+        sandbox.self_test(lambda _: {name: False for name in CANARIES if name != "fork"})
+
+
+# ---- files
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "solutions", "reference", "assignments", "tests", ".git"])
+def test_the_course_is_out_of_reach(policy, name):
+    """Nothing of the repository opens, though packages may be installed inside it."""
+    path = REPOSITORY / name
+    if not path.exists():
+        pytest.skip(f"{name} is not there")
+    open_it = os.listdir if path.is_dir() else os.open
+    arguments = [str(path)] if path.is_dir() else [str(path), os.O_RDONLY]
+    assert inside(policy, lambda: error_of(open_it, *arguments)) in (errno.EACCES, errno.ENOENT)
+
+
+def test_full_does_not_even_know_the_names(policy, mode):
+    """In full a path outside does not exist; in core `stat` still answers, which is its known weakness."""
+    found = inside(policy, lambda: error_of(os.stat, str(REPOSITORY / "pyproject.toml")))
+    assert found == (errno.ENOENT if mode == "full" else 0)
+
+
+def test_a_granted_file_is_readable_and_nothing_beside_it(policy, tmp_path_factory):
+    """Training data is granted file by file: its labels' neighbour is not, and writing is not."""
+    folder = tmp_path_factory.mktemp("data")
+    for name in ("train", "test"):
+        (folder / name).write_text(name)
+        (folder / name).chmod(0o666)
+    granted = replace(policy, readable=(str(folder / "train"),))
+    text, neighbour, write = inside(
+        granted,
+        lambda: [
+            (folder / "train").read_text(),
+            error_of((folder / "test").read_text),
+            error_of((folder / "train").write_text, "x"),
+        ],
+    )
+    assert text == "train"
+    assert neighbour in (errno.EACCES, errno.ENOENT)
+    assert write in (errno.EACCES, errno.EROFS)
+
+
+def test_a_granted_file_is_found_through_a_symbolic_link(policy, tmp_path_factory):
+    """A path is granted as it is written, wherever it leads."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "real").mkdir()
+    (folder / "real" / "train").write_text("train")
+    (folder / "link").symlink_to("real")
+    granted = replace(policy, readable=(str(folder / "link" / "train"),))
+    assert inside(granted, (folder / "link" / "train").read_text) == "train"
+
+
+def test_granting_what_is_missing_is_the_graders_fault(policy):
+    """A wrong path in a policy is named, before anything is confined."""
+    with pytest.raises(GraderFault, match="'/no/such/file', which does not exist"):
+        inside(replace(policy, readable=("/no/such/file",)), lambda: None)
+
+
+def test_scratch_is_home_and_temporary_folder(policy):
+    """tempfile, the home and the working folder all lead to the one place that can be written."""
+
+    def places():
+        with tempfile.NamedTemporaryFile() as file:
+            named = str(Path(file.name).parent)
+        return [named, str(Path.home()), str(Path.cwd()), sorted(os.environ)]
+
+    named, home, cwd, variables = inside(policy, places)
+    assert named == home == cwd
+    assert variables == ["HOME", "TMPDIR", "USER"]
+
+
+def test_a_program_in_scratch_cannot_be_mapped_where_scratch_is_private(policy, mode):
+    """In full, scratch is mounted without execution: no library can be brought along."""
+    if mode == "core":
+        pytest.skip("core writes to the caller's file system, with its options")
+    library = Path(sys.modules["_ctypes"].__file__).read_bytes()
+
+    def load():
+        Path("library.so").write_bytes(library)
+        with contextlib.suppress(OSError):
+            kernel.ctypes.CDLL(str(Path("library.so").absolute()))
+            return True
+        return False
+
+    assert inside(policy, load) is False
+
+
+# ---- limits
+
+
+def test_memory_is_limited_above_the_baseline(policy):
+    """256 MiB above what the process had: 128 fit, 512 do not."""
+    limited = replace(policy, limits=Limits(memory_bytes=256 << 20))
+
+    def allocate(size):
+        try:
+            return len(bytearray(size))
+        except MemoryError:
+            return None
+
+    assert inside(limited, lambda: [allocate(128 << 20), allocate(512 << 20)]) == [128 << 20, None]
+
+
+def test_threads_are_limited(policy):
+    """Exactly as many threads as the limit says, the main one included."""
+    limited = replace(policy, limits=Limits(threads=8))
+
+    def count():
+        done = threading.Event()
+        started = 0
+        with contextlib.suppress(RuntimeError):
+            for _ in range(20):
+                threading.Thread(target=done.wait, daemon=True).start()
+                started += 1
+        done.set()
+        return started + 1
+
+    found = inside(limited, count)
+    if policy.mode == "core" and os.geteuid() != 0:
+        assert found < 21  # processes of this user that ended meanwhile make room
+    else:
+        assert found == 8
+
+
+def test_open_files_are_limited(policy):
+    """The limit counts every descriptor, those the worker was given included."""
+    limited = replace(policy, limits=Limits(open_files=32))
+
+    def highest():
+        with contextlib.suppress(OSError):
+            while True:
+                last = os.open("/dev/null", os.O_RDONLY)
+        return last
+
+    assert inside(limited, highest) == 31
+
+
+def test_a_file_is_limited(policy):
+    """One file cannot grow beyond the scratch limit."""
+    limited = replace(policy, limits=Limits(scratch_bytes=1 << 20))
+    found = inside(limited, lambda: error_of(Path("big").write_bytes, bytes(2 << 20)))
+    assert found in (errno.EFBIG, errno.ENOSPC)
+
+
+def test_all_files_together_are_limited_where_scratch_is_private(policy, mode):
+    """In full, many files and empty ones end at the limits too."""
+    if mode == "core":
+        pytest.skip("core limits each file; the total is the caller's to watch")
+    limited = replace(policy, limits=Limits(scratch_bytes=1 << 20, scratch_files=50))
+
+    def fill():
+        sizes = [error_of(Path(f"large{i}").write_bytes, bytes(300 << 10)) for i in range(5)]
+        shared = error_of(Path("/dev/shm/more").write_bytes, bytes(300 << 10))
+        empty = [error_of(Path(f"empty{i}").touch) for i in range(60)]
+        return [sizes, shared, empty]
+
+    sizes, shared, empty = inside(limited, fill)
+    assert sizes == [0, 0, 0, errno.ENOSPC, errno.ENOSPC]
+    assert shared == errno.ENOSPC
+    assert empty[0] == 0
+    assert empty[-1] == errno.ENOSPC
+
+
+def test_a_busy_worker_is_killed_at_its_cpu_limit(policy):
+    """A loop that ignores signals ends by SIGKILL after one second of CPU, in full as well."""
+    limited = replace(policy, limits=Limits(cpu_seconds=1))
+
+    def spin():
+        signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+        while True:
+            pass
+
+    assert status_of(limited, spin) == -signal.SIGKILL
+
+
+def test_limits_cannot_be_raised(policy):
+    """Soft and hard limits are the same."""
+    found = inside(policy, lambda: resource.getrlimit(resource.RLIMIT_NOFILE))
+    assert found == [256, 256]
+
+
+def test_what_was_applied_is_what_the_kernel_enforces(policy, mode):
+    """The record in a report is read back from the kernel, and names every layer."""
+    limits = Limits(memory_bytes=1 << 30, threads=9, scratch_bytes=1 << 20, open_files=99, cpu_seconds=7)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        record = asdict(sandbox.enter(replace(policy, limits=limits)))
+        os.write(write, repr(record).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    record = eval(os.read(read, 1 << 16))
+    os.close(read)
+    os.close(write)
+    assert record.items() >= {**asdict(limits), "mode": mode}.items() - {("scratch_files", 4096)}
+    assert record["landlock_abi"] >= sandbox.MINIMUM_LANDLOCK_ABI
+    assert {f"landlock {record['landlock_abi']}", "seccomp", "limits"} <= set(record["layers"])
+    assert ("namespaces" in record["layers"]) == (mode == "full")
+
+
+def test_a_worker_is_never_root(policy):
+    """Neither by name nor by capability; for root two workers differ, so that they share no limit."""
+    first, second = (inside(policy, lambda: [os.getuid(), os.getgid()]) for _ in range(2))
+    assert 0 not in first
+    assert (first != second) == (os.geteuid() == 0)
+
+
+def test_a_worker_has_no_capability_but_to_read(policy, mode):
+    """At most reading is kept, and only where the interpreter lies in a folder that is root's alone."""
+    lines = inside(policy, lambda: Path("/proc/self/status").read_text().splitlines())
+    held = {line.split()[0]: int(line.split()[1], 16) for line in lines if line.startswith("Cap")}
+    allowed = 1 << kernel.CAP_DAC_READ_SEARCH if mode == "core" and os.geteuid() == 0 else 0
+    assert held["CapEff:"] | held["CapPrm:"] | allowed == allowed
+    assert held["CapInh:"] == held["CapAmb:"] == 0
+
+
+def test_entering_with_two_threads_is_refused(policy):
+    """Landlock would not cover the other thread."""
+
+    def enter_late():
+        pause = threading.Event()
+        thread = threading.Thread(target=pause.wait)
+        thread.start()
+        try:
+            sandbox.enter(policy)
+        except GraderFault as fault:
+            return 42 if "entered with 2 threads" in str(fault) else 1
+        finally:
+            pause.set()
+
+    child = os.fork()
+    if child == 0:
+        os._exit(enter_late() or 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
+
+
+# ---- the end
+
+
+@pytest.mark.parametrize("code", [0, 1, 7, 255])
+def test_the_exit_code_is_the_workers(policy, code):
+    """The forked process exits as the worker did."""
+    assert status_of(policy, lambda: os._exit(code)) == code
+
+
+def test_a_crash_is_a_crash_outside(policy):
+    """A segmentation fault is seen as one, also through the watcher, and leaves no core file."""
+    assert status_of(policy, lambda: kernel.ctypes.string_at(0)) == -signal.SIGSEGV
+
+
+def processes():
+    """Every process of this machine but those that come and go beside the test."""
+    return {entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+
+
+def gone(pid, seconds=5.0):
+    """Whether a process has ended, waiting for it if need be."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def ready(policy, then=lambda: time.sleep(60)):
+    """A worker that has said it runs, as (forked process, process with the student's code)."""
+    read, write = os.pipe()
+    child = start(policy, lambda: os.write(write, b"!") and then())
+    os.close(write)
+    assert os.read(read, 1) == b"!"
+    os.close(read)
+    return child, sandbox.worker_pid(child)
+
+
+def test_killing_the_forked_process_kills_the_worker(policy, mode):
+    """The checker kills one process by its pidfd; nothing survives, although the worker tries."""
+
+    def cling():
+        with contextlib.suppress(OSError):
+            kernel.prctl(1, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(60)
+
+    child, worker = ready(policy, cling)
+    assert (child != worker) == (mode == "full")
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert gone(worker)
+
+
+def test_the_worker_dies_with_its_zygote(policy):
+    """When the process that forked the worker is killed, the worker is too."""
+    read, write = os.pipe()
+    zygote = os.fork()
+    if zygote == 0:
+        os.write(write, " ".join(map(str, ready(policy))).encode())
+        time.sleep(60)
+    pids = os.read(read, 100).decode().split()
+    os.close(read)
+    os.close(write)
+    os.kill(zygote, signal.SIGKILL)
+    os.waitpid(zygote, 0)
+    assert all(gone(pid) for pid in pids)
+
+
+def test_nothing_is_left(policy, tmp_path):
+    """After a worker: no mount, no shared memory, no process of its user, and only its files in scratch."""
+    before = Path("/proc/mounts").read_text(), sorted(Path("/dev/shm").iterdir())
+    uid = inside(policy, lambda: [Path("left").write_text("x"), os.getuid()])[1]
+    assert (Path("/proc/mounts").read_text(), sorted(Path("/dev/shm").iterdir())) == before
+    owned = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit() and _owner(entry) == uid]
+    assert os.geteuid() != 0 or owned == []
+    assert [path.name for path in tmp_path.iterdir()] == ([] if policy.mode == "full" else ["left"])
+
+
+def _owner(entry):
+    with contextlib.suppress(OSError):
+        return entry.stat().st_uid
+    return None
+
+
+def test_peak_memory_is_the_workers(policy):
+    """The peak of the process with the student's code, not of the one that watches it."""
+
+    child, _ = ready(replace(policy, limits=Limits(memory_bytes=1 << 30)), lambda: time.sleep(60))
+    idle = sandbox.peak_memory(child)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    read, write = os.pipe()
+    child = start(policy, lambda: (bytearray(b"x") * (200 << 20), os.write(write, b"!"), time.sleep(60)))
+    os.read(read, 1)
+    assert sandbox.peak_memory(child) > idle + (180 << 20)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(read)
+    os.close(write)
+    assert sandbox.peak_memory(child) is None
+
+
+# ---- choosing a mode
+
+
+def behind(refusing, function):
+    """The result of `function` in a child whose kernel refuses some calls, as a container's would."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        rules = dict.fromkeys(refusing, kernel.deny(errno.EPERM))
+        if os.geteuid() != 0:
+            kernel.no_new_privileges()
+        kernel.seccomp(rules, kernel._ALLOW)
+        sandbox.probe.cache_clear()
+        try:
+            answer = function()
+        except GraderFault as fault:
+            answer = str(fault)
+        os.write(write, str(answer).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    answer = os.read(read, 4096).decode()
+    os.close(read)
+    os.close(write)
+    return answer
+
+
+def test_without_namespaces_core_is_chosen():
+    """Where unshare is refused, as in most containers, the strongest mode is core."""
+    assert behind(["unshare"], sandbox.strongest) == "core"
+
+
+def test_a_refused_minimum_names_the_call_and_the_remedy():
+    """Below the minimum nothing runs, and the sentence says which call was refused and what helps."""
+    full = behind(["unshare"], lambda: sandbox.strongest("full"))
+    assert (
+        "isolation 'full' is not possible here: the kernel refused unshare: Operation not permitted" in full
+    )
+    assert "a container must allow namespaces" in full
+    core = behind(["unshare", "landlock_create_ruleset"], sandbox.strongest)
+    assert "isolation 'core' is not possible here: the kernel refused landlock_create_ruleset" in core
+    assert "lsm=" in core
+
+
+@pytest.mark.parametrize("call", ["open_tree", "move_mount", "pivot_root", "fsmount", "mount_setattr"])
+def test_each_refused_step_of_full_is_named(call):
+    """A step that fails half-way ends in the same sentence, never in a weaker sandbox."""
+    assert f"the kernel refused {call}: " in behind([call], lambda: sandbox.strongest("full"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives up being root")
+def test_root_that_cannot_change_user_is_refused():
+    """Limits do not count for root, so a worker that would stay root does not run."""
+    text = behind(["setresuid"], sandbox.strongest)
+    assert "refused setresuid" in text
+    assert "run as an ordinary user" in text
+
+
+def test_no_isolation_is_chosen_only_when_asked_for():
+    """`none` is the answer only to a minimum of none."""
+    refusing = ["unshare", "landlock_create_ruleset"]
+    assert behind(refusing, lambda: sandbox.strongest("none")) == "none"
+
+
+@pytest.mark.parametrize(
+    ("plain", "message"),
+    [
+        ({"mode": "core", "colour": 1}, "no field 'colour'"),
+        ({"mode": "core", "limits": {"memory": 1}}, "no field 'memory'"),
+    ],
+)
+def test_a_policy_with_an_unknown_field_is_refused(plain, message):
+    """A misspelt limit is not silently the default."""
+    with pytest.raises(GraderFault, match=message):
+        sandbox.policy_from(plain)
+
+
+def test_a_policy_survives_json():
+    """A policy is the same after `asdict` and back."""
+    policy = Policy("core", Limits(threads=3), readable=("/a",), scratch="/b")
+    assert sandbox.policy_from(asdict(policy)) == policy
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (Policy("strict"), "unknown isolation mode 'strict'; expected one of full, core, none"),
+        (Policy("core", scratch="/no/such"), "needs an existing scratch folder, got '/no/such'"),
+        (Policy("none"), "needs an existing scratch folder, got None"),
+    ],
+)
+def test_a_wrong_policy_is_refused(policy, message):
+    """Neither an unknown mode nor a missing scratch folder becomes something weaker."""
+    with pytest.raises(GraderFault, match=message):
+        inside(policy, lambda: None)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="these tests already ran as an ordinary user")
+def test_all_of_this_holds_for_an_ordinary_user():
+    """Root's workers and an ordinary user's take different ways to the same confinement."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        here = Path(__file__).parent
+        command = [sys.executable, here / "as_user.py", "-m", "pytest", "-p", "no:cacheprovider", "-rs", here]
+        environment = {"TMPDIR": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
