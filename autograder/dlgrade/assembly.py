@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlgrade.declaration import source_file
 from dlgrade.errors import CourseError
-from dlgrade.exercise import Exercise, Given, Part, source_file
+from dlgrade.exercise import Exercise, Given, Part
 from dlgrade.stub import cut, without_marks
 from dlgrade.units import Import, SourceFile, Unit, import_lines, in_definition_order, join_units, split
 
@@ -113,10 +114,15 @@ class _Sources:
             if not imports:
                 self._must_be_declared(free, path, at)
             for found in imports:
-                if (own := self._own_module(found, path)) is None:
-                    needed.append(found)
-                else:
+                own = self._own_module(found, path)
+                if own is not None:
                     self._must_match(found, own, at)
+                elif free in self.declared:
+                    raise CourseError(
+                        f"{at}, imported from {found.module}, but it is also defined here; rename one"
+                    )
+                else:
+                    needed.append(found)
         return needed
 
     def _must_be_declared(self, free: str, path: Path, at: str) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from dlgrade.assembly import assemble
 from dlgrade.course import Course
+from dlgrade.declaration import public_values
 from dlgrade.errors import CourseError, UsageError
-from dlgrade.exercise import FINGERPRINTS, Exercise, public_values
+from dlgrade.exercise import FINGERPRINTS, Exercise
 from dlgrade.notebook_release import exercise_notebook
 from dlgrade.tomlfile import toml_text
 

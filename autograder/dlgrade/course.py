@@ -5,8 +5,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlgrade.declaration import load_public, load_staff
 from dlgrade.errors import UsageError
-from dlgrade.exercise import Exercise, load_public, load_staff
+from dlgrade.exercise import Exercise
 
 ENVIRONMENT = "DLGRADE_COURSE"
 _PACKAGE = Path(__file__).resolve().parent

@@ -1,12 +1,13 @@
 """Write an exercise as a plain notebook of format 4.5: for each part its task, its code and a check."""
 
 import ast
+import itertools
 import json
 import re
 from typing import Any
 
 from dlgrade.assembly import Assembly
-from dlgrade.units import Unit
+from dlgrade.units import Unit, join_units
 
 CHECK_CELL = 'import dlgrade.notebook\n\ndlgrade.notebook.check("{part}")'
 
@@ -14,19 +15,28 @@ CHECK_CELL = 'import dlgrade.notebook\n\ndlgrade.notebook.check("{part}")'
 def exercise_notebook(assembly: Assembly, *, filled: bool) -> str:
     """The exercise as a notebook, with stubs or, if `filled`, the full answer; the same bytes each time."""
     exercise = assembly.exercise
-    setup = [unit for unit in assembly.units if unit not in assembly.parts.values()]
     cells = [
         _markdown("intro", f"# {exercise.title}\n\n{exercise.summary}"),
         _code("imports", assembly.import_lines),
-        *(_code(f"given-{unit.names[0]}", assembly.answer_of(unit)) for unit in setup),
     ]
-    for unit in assembly.units:
-        if unit in assembly.parts.values():
-            name = unit.names[0]
-            code = assembly.answer_of(unit) if filled else assembly.stub_of(unit)
-            cells += [_markdown(f"{name}-text", _heading(unit)), _code(name, code)]
-            cells.append(_code(f"{name}-check", CHECK_CELL.format(part=name)))
+    parts = list(assembly.parts.values())
+    for is_part, run in itertools.groupby(assembly.units, parts.__contains__):
+        units = list(run)
+        if is_part:
+            cells += [cell for unit in units for cell in _part_cells(assembly, unit, filled)]
+        else:
+            code = join_units(units, map(assembly.answer_of, units))
+            cells.append(_code(f"given-{units[0].names[0]}", code))
     return json.dumps(_notebook(cells), indent=1, ensure_ascii=False) + "\n"
+
+
+def _part_cells(assembly: Assembly, unit: Unit, filled: bool) -> list[dict[str, Any]]:
+    name = unit.names[0]
+    return [
+        _markdown(f"{name}-text", _heading(unit)),
+        _code(name, assembly.answer_of(unit) if filled else assembly.stub_of(unit)),
+        _code(f"{name}-check", CHECK_CELL.format(part=name)),
+    ]
 
 
 def _heading(unit: Unit) -> str:

@@ -1,21 +1,23 @@
 """Turn a submitted notebook into the text of a module, without running it.
 
-Kept are the imports, definitions and assignments of its code cells, in order, each cell under
-a `# cell N` comment. Everything else at top level (calls, loops, magics) is left out and listed, because
-grading imports the text and must not train a model by doing so.
+A module must not download a data set or train a model when it is imported, and students try things out in
+their notebooks. So only imports, definitions and assignments count, and of those only what the exercise's
+parts need. They stay in order, each cell's under a `# cell N` comment; what is left out is listed.
 """
 
 import ast
+import itertools
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from dlgrade.display import printable
 from dlgrade.errors import SubmissionError
-from dlgrade.source import SyntaxProblem, decode_source, parse, refuse_oversize
+from dlgrade.source import SyntaxProblem, bound_names, decode_source, parse, refuse_oversize
 from dlgrade.stub import first_line, last_line
+from dlgrade.units import free_names
 
 MAX_NOTEBOOK_BYTES = 10_000_000
 MAX_CELLS = 2_000
@@ -33,8 +35,8 @@ class NotebookText:
     notes: tuple[str, ...]
 
 
-def notebook_text(data: bytes, name: str) -> NotebookText:
-    """The module that a submitted notebook defines.
+def notebook_text(data: bytes, name: str, parts: Iterable[str]) -> NotebookText:
+    """The module that a submitted notebook defines, as far as `parts` need it.
 
     Raises:
         SubmissionError: not a notebook of format 4, or larger than any honest one.
@@ -42,56 +44,99 @@ def notebook_text(data: bytes, name: str) -> NotebookText:
     cells = [(n, cell) for n, cell in _code_cells(_load(data, name), name) if not _is_graded_check(cell)]
     sources = [(number, _source(cell, name)) for number, cell in cells]
     refuse_oversize("\n".join(source for _, source in sources), name)
-    collected = _Collected()
-    for number, source in sources:
-        collected.add_cell(number, source)
-    return NotebookText(collected.text(), tuple(collected.notes))
+    notes: list[str] = []
+    found = [statement for number, source in sources for statement in _statements(number, source, notes)]
+    needed = _reached(found, parts)
+    notes += [s.left_out("no part needs it") for s in found if s not in needed and not s.is_import]
+    return NotebookText(_module(needed), tuple(notes[:MAX_NOTES]))
 
 
-@dataclass
-class _Collected:
-    """What has been kept and left out so far, cell by cell."""
+@dataclass(frozen=True, eq=False)
+class _Statement:
+    """An import, definition or assignment of a cell."""
 
-    future: list[str] = field(default_factory=list)
-    chunks: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    cell: int
+    code: str
+    node: ast.stmt
 
-    def add_cell(self, number: int, source: str) -> None:
-        source, magics = _without_cell_magic(source)
-        tree = parse(source)
-        if isinstance(tree, SyntaxProblem):
-            source, more = _without_magics(source)
-            magics += more
-            tree = parse(source)
-        for magic in magics:
-            self._note(f"cell {number}: left out {printable(magic.strip(), 60)}")
-        if isinstance(tree, SyntaxProblem):
-            self._note(f"cell {number} has a syntax error and was left out: {tree}")
-            return
-        self._add_statements(number, source.split("\n"), tree.body)
+    @property
+    def is_import(self) -> bool:
+        return isinstance(self.node, ast.Import | ast.ImportFrom)
 
-    def _add_statements(self, number: int, lines: list[str], statements: Sequence[ast.stmt]) -> None:
-        kept = []
-        for statement in statements:
-            code = lines[first_line(statement) - 1 : last_line(statement)]
-            if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
-                self.future += [alias.name for alias in statement.names]
-            elif _is_kit(statement):
-                continue
-            elif _is_kept(statement):
-                kept.append(_segment(lines, statement))
-            else:
-                self._note(f"cell {number}: left out {printable(code[0].strip(), 60)}")
-        if kept:
-            self.chunks.append("\n".join([f"# cell {number}", *kept]))
+    @property
+    def always_counts(self) -> bool:
+        """What a future or star import brings cannot be told from its names."""
+        return isinstance(self.node, ast.ImportFrom) and (
+            self.node.module == "__future__" or self.node.names[0].name == "*"
+        )
 
-    def _note(self, note: str) -> None:
-        if len(self.notes) < MAX_NOTES:
-            self.notes.append(note)
+    @property
+    def binds(self) -> set[str]:
+        """Names it binds, or changes as in `SimpleCNN.forward = forward`."""
+        single = [self.node.target] if isinstance(self.node, ast.AugAssign | ast.AnnAssign) else []
+        targets: list[ast.expr] = getattr(self.node, "targets", single)
+        changed = {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+        return changed | set(bound_names(self.node))
 
-    def text(self) -> str:
-        future = [f"from __future__ import {', '.join(sorted(set(self.future)))}"] if self.future else []
-        return "\n\n\n".join([*future, *self.chunks]) + "\n"
+    @property
+    def needs(self) -> Iterable[str]:
+        try:
+            return free_names(self.code)
+        except (SyntaxError, RecursionError, MemoryError, ValueError):
+            # No compiler takes it: the worker says why, so let everything come along that it names.
+            return {part.id for part in ast.walk(self.node) if isinstance(part, ast.Name)}
+
+    def left_out(self, reason: str) -> str:
+        first = self.code.partition("\n")[0].strip()
+        return f"cell {self.cell}: left out {printable(first, 60)} ({reason})"
+
+
+def _statements(number: int, source: str, notes: list[str]) -> Iterator[_Statement]:
+    """What a cell may contribute; everything else is noted and left out."""
+    source, magics = _without_cell_magic(source)
+    tree = parse(source)
+    if isinstance(tree, SyntaxProblem):
+        source, more = _without_magics(source)
+        magics, tree = magics + more, parse(source)
+    notes += [f"cell {number}: left out {printable(magic.strip(), 60)}" for magic in magics]
+    if isinstance(tree, SyntaxProblem):
+        notes.append(f"cell {number} has a syntax error and was left out: {tree}")
+        return
+    lines = source.split("\n")
+    for node in tree.body:
+        statement = _Statement(number, _segment(lines, node), node)
+        if _is_kept(node):
+            yield statement
+        elif not _is_kit(node):
+            notes.append(statement.left_out("only imports, definitions and assignments count"))
+
+
+def _reached(statements: Sequence[_Statement], parts: Iterable[str]) -> list[_Statement]:
+    """Statements that the parts need, directly or through others, in their own order."""
+    by_name: dict[str, list[_Statement]] = {}
+    for statement in statements:
+        for name in statement.binds:
+            by_name.setdefault(name, []).append(statement)
+    reached = {statement for statement in statements if statement.always_counts}
+    names, todo = set(parts), list(parts)
+    while todo:
+        for statement in by_name.get(todo.pop(), []):
+            if statement not in reached:
+                reached.add(statement)
+                new = set(statement.needs) - names
+                names |= new
+                todo += new
+    return [statement for statement in statements if statement in reached]
+
+
+def _module(statements: Sequence[_Statement]) -> str:
+    """The statements under a comment for each cell; future imports first, where Python wants them."""
+    is_future = [isinstance(s.node, ast.ImportFrom) and s.node.module == "__future__" for s in statements]
+    chunks = [s.code for s, future in zip(statements, is_future, strict=True) if future]
+    rest = [s for s, future in zip(statements, is_future, strict=True) if not future]
+    for cell, group in itertools.groupby(rest, lambda statement: statement.cell):
+        chunks.append("\n".join([f"# cell {cell}", *(statement.code for statement in group)]))
+    return "\n\n\n".join(chunks) + "\n"
 
 
 def _load(data: bytes, name: str) -> dict[str, Any]:
@@ -166,10 +211,8 @@ def _without_magics(source: str) -> tuple[str, list[str]]:
 
 
 def _is_kit(statement: ast.stmt) -> bool:
-    """The release's own check cells: they import and call the kit, which is not there when grading."""
+    """The release's own check cells: calling the kit, which is not there when grading."""
     match statement:
-        case ast.Import(names=[ast.alias(name=module)]) | ast.ImportFrom(module=str(module)):
-            return module.partition(".")[0] == "dlgrade"
         case ast.Expr(value=ast.Call(func=ast.Attribute(attr="check", value=owner))):
             return getattr(owner, "attr", getattr(owner, "id", "")) == "notebook"
         case ast.Pass():

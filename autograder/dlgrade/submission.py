@@ -138,7 +138,9 @@ def _read_one(root: Path, relative: Path, student: str, exercise: Exercise) -> S
         if relative.suffix == ".py":
             return replace(empty, text=decode_source(_read(root, relative, MAX_BYTES), name))
         if relative.suffix == ".ipynb":
-            found = notebook_text(_read(root, relative, MAX_NOTEBOOK_BYTES), name)
+            found = notebook_text(
+                _read(root, relative, MAX_NOTEBOOK_BYTES), name, [p.name for p in exercise.parts]
+            )
             return replace(empty, text=found.text, notes=found.notes)
         raise SubmissionError(
             f"{name} is neither a .py nor an .ipynb file; expected one with your {exercise.id}"

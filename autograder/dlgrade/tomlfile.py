@@ -111,6 +111,10 @@ def read_toml(file: Path) -> Table:
         raise CourseError(f"{file} is not valid TOML: {error}") from None
 
 
+def first_repeated(names: list[str]) -> str | None:
+    return next((name for i, name in enumerate(names) if name in names[:i]), None)
+
+
 def toml_text(values: Mapping[str, Any], prefix: str = "") -> str:
     """TOML of nested tables, lists of tables, lists of scalars and scalars; None and empty ones are left out.
 

@@ -7,6 +7,7 @@ import ast
 import builtins
 import symtable
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,12 +102,14 @@ def free_names(code: str) -> dict[str, int]:
     Python's own symbol table decides what is free, so comprehensions, closures, class scopes, decorators,
     defaults and annotations (quoted ones apart) come out as Python runs them.
     """
-    top = symtable.symtable(code, "<unit>", "exec")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an invalid escape sequence is the author's to hear of, once
+        top, tree = symtable.symtable(code, "<unit>", "exec"), ast.parse(code)
     own = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
     wanted = {s.get_name() for s in top.get_symbols() if s.is_referenced()} | set(_globals_below(top))
     wanted -= own | BUILTINS
     lines: dict[str, int] = {}
-    for node in ast.walk(ast.parse(code)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in wanted:
             lines[node.id] = min(node.lineno, lines.get(node.id, node.lineno))
     return {name: lines.get(name, 1) for name in sorted(wanted)}
@@ -128,7 +131,7 @@ def names_at_definition(node: ast.stmt, *, annotations: bool = True) -> set[str]
 
 
 def in_definition_order(units: Sequence[Unit], *, annotations: bool = True) -> list[Unit]:
-    """Move a unit after those it needs when it is defined; otherwise the order stays.
+    """Pull what a unit needs when it is defined in front of it; otherwise the order stays.
 
     An assignment may call what it names, so it comes after everything that those functions need, too.
 
@@ -137,13 +140,19 @@ def in_definition_order(units: Sequence[Unit], *, annotations: bool = True) -> l
     """
     needs = [_needs(unit, units, annotations) for unit in units]
     ordered: list[int] = []
-    while len(ordered) < len(units):
-        ready = (i for i in range(len(units)) if i not in ordered and needs[i] <= {*ordered, i})
-        if (chosen := next(ready, None)) is None:
-            stuck = ", ".join(name for i, unit in enumerate(units) if i not in ordered for name in unit.names)
-            raise CourseError(f"{stuck} need each other at definition; no order of them works")
-        ordered.append(chosen)
-    return [units[i] for i in ordered]
+
+    def place(position: int, waiting: tuple[int, ...]) -> None:
+        if position in waiting:
+            circle = ", ".join(name for p in sorted(waiting) for name in units[p].names)
+            raise CourseError(f"{circle} need each other at definition; no order of them works")
+        for needed in sorted(needs[position] - set(ordered)):
+            place(needed, (*waiting, position))
+        if position not in ordered:
+            ordered.append(position)
+
+    for position in range(len(units)):
+        place(position, ())
+    return [units[position] for position in ordered]
 
 
 def import_lines(future: Iterable[str], imports: Iterable[Import]) -> str:
