@@ -15,10 +15,21 @@ import statistics
 import sys
 import tempfile
 import time
+from typing import NoReturn
 
 import torch
 
 from dlgrade import sandbox
+
+
+def become_ready(mode: str | None, scratch: str, pipe: int) -> NoReturn:
+    """Be the worker: enter the mode, say so, end."""
+    try:
+        if mode is not None:
+            sandbox.enter(sandbox.Policy(mode, scratch=scratch))
+        os.write(pipe, b"ready")
+    finally:
+        os._exit(0)
 
 
 def ready_after(mode: str | None, scratch: str) -> float:
@@ -27,17 +38,14 @@ def ready_after(mode: str | None, scratch: str) -> float:
     start = time.perf_counter()
     child = os.fork()
     if child == 0:
-        if mode is not None:
-            sandbox.enter(sandbox.Policy(mode, scratch=scratch))
-        os.write(theirs, b"ready")
-        os._exit(0)
+        become_ready(mode, scratch, theirs)
     os.close(theirs)
     answer = os.read(ours, 8)
     seconds = time.perf_counter() - start
     os.close(ours)
     os.waitpid(child, 0)
     if answer != b"ready":
-        raise SystemExit(f"isolation {mode!r} failed; 'dlgrade' would name the reason")
+        raise SystemExit(f"a worker in mode {mode!r} ended before it was ready")
     return seconds
 
 

@@ -76,24 +76,21 @@ geteuid=107/175 getgid=104/176 getegid=108/177 getresuid=118/148 getresgid=120/1
 capget=125/90 getrlimit=97/163 setrlimit=160/164 getrusage=98/165 sysinfo=99/179 uname=63/160
 getrandom=318/278
 
-clone=56/220 clone3=435/435 kill=62/129 tgkill=234/131 tkill=200/130 rt_sigqueueinfo=129/138
+clone=56/220 clone3=435/435 kill=62/129 tgkill=234/131 rt_sigqueueinfo=129/138
 rt_tgsigqueueinfo=297/240 prlimit64=302/261 sched_setaffinity=203/122 prctl=157/167 fcntl=72/25
 ioctl=16/29
 
-unshare=272/97 mount=165/40 umount2=166/39 pivot_root=155/41 open_tree=428/428 move_mount=429/429
+unshare=272/97 umount2=166/39 pivot_root=155/41 open_tree=428/428 move_mount=429/429
 fsopen=430/430 fsconfig=431/431 fsmount=432/432 mount_setattr=442/442
 sethostname=170/161 fchownat=260/54 setgroups=116/159 setresgid=119/149 setresuid=117/147
 capset=126/91 seccomp=317/277
 landlock_create_ruleset=444/444 landlock_add_rule=445/445 landlock_restrict_self=446/446
 
-socket=41/198 connect=42/203 ptrace=101/117 process_vm_readv=310/270 pidfd_open=434/434
-pidfd_getfd=438/438 setns=308/268 keyctl=250/219 add_key=248/217 bpf=321/280 perf_event_open=298/241
-userfaultfd=323/282 io_uring_setup=425/425 shmget=29/194 msgget=68/186 semget=64/190 mq_open=240/180
-memfd_create=319/279 execve=59/221 fork=57/- vfork=58/- flock=73/32 inotify_init1=294/26
-fanotify_init=300/262 open_by_handle_at=304/265 name_to_handle_at=303/264 process_madvise=440/440
-kcmp=312/272 setpriority=141/140 setuid=105/146 chroot=161/51 socketpair=53/199 quotactl=179/60
-personality=135/92 syslog=103/116 mknodat=259/33 symlinkat=266/36 linkat=265/37 fchmodat=268/53
-utimensat=280/88 setxattr=188/5 setsid=112/157 sendmsg=46/211
+ptrace=101/117 process_vm_readv=310/270 pidfd_getfd=438/438 setns=308/268 keyctl=250/219 add_key=248/217
+bpf=321/280 perf_event_open=298/241 userfaultfd=323/282 io_uring_setup=425/425 shmget=29/194
+msgget=68/186 semget=64/190 mq_open=240/180 execve=59/221 inotify_init1=294/26 fanotify_init=300/262
+open_by_handle_at=304/265 kcmp=312/272 setpriority=141/140 setuid=105/146 chroot=161/51 syslog=103/116
+linkat=265/37 setxattr=188/5 setsid=112/157 sendmsg=46/211 mount=165/40
 """
 HIGHEST_KNOWN: Final = 469  # file_setattr, Linux 6.17: later calls have never been looked at
 
@@ -184,6 +181,7 @@ def no_new_privileges() -> None:
 
 CLONE_THREAD: Final = 0x00010000
 CLONE_NEWNS: Final = 0x00020000
+CLONE_NEWCGROUP: Final = 0x02000000
 CLONE_NEWUTS: Final = 0x04000000
 CLONE_NEWIPC: Final = 0x08000000
 CLONE_NEWUSER: Final = 0x10000000

@@ -139,14 +139,14 @@ def _installed() -> tuple[str, ...]:
         *(entry for entry in sys.path if Path(entry).name in packages),
         str(Path(__file__).parent),
         *("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib"),
-        *("/etc/ld.so.cache", "/etc/localtime"),
+        *("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"),
         *("/sys/devices/system/cpu", "/sys/devices/system/node"),  # torch and OpenMP count cores there
     )
 
 
 def _outermost(paths: Iterable[str]) -> tuple[str, ...]:
     """Those that exist, each as written and as resolved, without what lies inside another."""
-    present = {Path(p).absolute() for p in paths if p and Path(p).exists()}
+    present = {Path(p).absolute() for p in paths if p and os.access(p, os.F_OK)}
     present |= {p.resolve() for p in present}
     return tuple(sorted(str(p) for p in present if not present & set(p.parents)))
 
@@ -157,7 +157,7 @@ _DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 _SCRATCH_IN_FULL: Final = "/scratch"
 
 _READ: Final = kernel.READ_FILE | kernel.READ_DIR
-_DEVICE: Final = kernel.READ_FILE | kernel.WRITE_FILE | kernel.IOCTL_DEVICE
+_STREAM: Final = kernel.READ_FILE | kernel.WRITE_FILE
 _OWN: Final = (  # no symbolic links, sockets, FIFOs or devices: nobody has to follow or open one
     (_READ | kernel.WRITE_FILE | kernel.TRUNCATE | kernel.REFER)
     | (kernel.REMOVE_DIR | kernel.REMOVE_FILE | kernel.MAKE_DIR | kernel.MAKE_REGULAR)
@@ -165,36 +165,35 @@ _OWN: Final = (  # no symbolic links, sockets, FIFOs or devices: nobody has to f
 
 # ---- system calls: everything not named here fails with EPERM
 
-_ALLOWED: Final = kernel.allowing(
-    """
-    read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 open openat openat2 creat
-    close close_range lseek dup dup2 dup3 stat fstat lstat newfstatat statx statfs fstatfs access
-    faccessat faccessat2 readlink readlinkat getdents getdents64 getcwd chdir fchdir mkdir mkdirat rmdir
-    rename renameat renameat2 unlink unlinkat truncate ftruncate fallocate fadvise64 readahead fsync
-    fdatasync sync_file_range sendfile copy_file_range splice umask cachestat
+ALLOWED: Final = """
+read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 open openat openat2 creat
+close close_range lseek dup dup2 dup3 stat fstat lstat newfstatat statx statfs fstatfs access
+faccessat faccessat2 readlink readlinkat getdents getdents64 getcwd chdir fchdir mkdir mkdirat rmdir
+rename renameat renameat2 unlink unlinkat truncate ftruncate fallocate fadvise64 readahead fsync
+fdatasync sync_file_range sendfile copy_file_range splice umask cachestat
 
-    mmap munmap mremap mprotect madvise msync mincore brk mlock mlock2 munlock mlockall munlockall mbind
-    get_mempolicy set_mempolicy membarrier mseal map_shadow_stack pkey_alloc pkey_free pkey_mprotect
+mmap munmap mremap mprotect madvise msync mincore brk mlock mlock2 munlock mlockall munlockall mbind
+get_mempolicy set_mempolicy membarrier mseal map_shadow_stack pkey_alloc pkey_free pkey_mprotect
 
-    exit exit_group futex futex_waitv futex_wake futex_wait futex_requeue set_robust_list set_tid_address
-    rseq sched_yield sched_getaffinity sched_getparam sched_getscheduler sched_getattr
-    sched_get_priority_max sched_get_priority_min sched_rr_get_interval getpriority ioprio_get getcpu
-    arch_prctl get_thread_area set_thread_area nanosleep clock_nanosleep clock_gettime clock_getres
-    gettimeofday time times alarm getitimer setitimer timer_create timer_settime timer_gettime
-    timer_getoverrun timer_delete timerfd_create timerfd_settime timerfd_gettime restart_syscall
+exit exit_group futex futex_waitv futex_wake futex_wait futex_requeue set_robust_list set_tid_address
+rseq sched_yield sched_getaffinity sched_getparam sched_getscheduler sched_getattr
+sched_get_priority_max sched_get_priority_min sched_rr_get_interval getpriority ioprio_get getcpu
+arch_prctl get_thread_area set_thread_area nanosleep clock_nanosleep clock_gettime clock_getres
+gettimeofday time times alarm getitimer setitimer timer_create timer_settime timer_gettime
+timer_getoverrun timer_delete timerfd_create timerfd_settime timerfd_gettime restart_syscall
 
-    rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack
-    signalfd signalfd4 pause wait4 waitid poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl
-    epoll_wait epoll_pwait epoll_pwait2 eventfd eventfd2 pipe pipe2
+rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack
+signalfd signalfd4 pause wait4 waitid poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl
+epoll_wait epoll_pwait epoll_pwait2 eventfd eventfd2 pipe pipe2
 
-    sendto recvfrom recvmsg shutdown getsockopt getsockname getpeername
+sendto recvfrom recvmsg shutdown getsockopt getsockname getpeername
 
-    getpid getppid gettid getpgid getpgrp getsid getuid geteuid getgid getegid getresuid getresgid
-    getgroups capget getrlimit setrlimit getrusage sysinfo uname getrandom
-    """
-)
-_NAMESPACES: Final = (
-    kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+getpid getppid gettid getpgid getpgrp getsid getuid geteuid getgid getegid getresuid getresgid
+getgroups capget getrlimit setrlimit getrusage sysinfo uname getrandom
+"""
+_ALLOWED: Final = kernel.allowing(ALLOWED)
+_NAMESPACES: Final = (kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWNET) | (
+    kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWCGROUP
 )
 # Own name, timer slack, names of memory areas, huge pages, and questions; not the signal on the
 # parent's death, not dumpable.
@@ -235,11 +234,14 @@ def _own_uid() -> int | None:
     if os.geteuid() != 0:
         return None
     mapped = sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())
-    if mapped == 1:
-        return None
-    if mapped > _FIRST_UID:
-        return _FIRST_UID + os.getpid()
-    return _FIRST_UID_IN_CONTAINER + os.getpid() % _UIDS_IN_CONTAINER
+    return None if mapped == 1 else _free_uid(mapped, os.getpid())
+
+
+def _free_uid(mapped: int, pid: int) -> int:
+    """An id of nobody else's, among the first `mapped` ones that exist."""
+    if mapped > _FIRST_UID + pid:
+        return _FIRST_UID + pid
+    return _FIRST_UID_IN_CONTAINER + pid % _UIDS_IN_CONTAINER
 
 
 def _threads_of_user() -> int:
@@ -269,6 +271,8 @@ def enter(policy: Policy) -> Applied:
         return _enter(policy)
     except Refused as refused:
         raise GraderFault(_refusal(policy.mode, refused)) from None
+    except OSError as error:
+        raise GraderFault(f"isolation {policy.mode!r} could not be set up: {error}") from error
 
 
 def _enter(policy: Policy) -> Applied:
@@ -280,7 +284,7 @@ def _enter(policy: Policy) -> Applied:
     uid = _own_uid()
     readable = _outermost((*INSTALLED, *policy.readable)) if policy.readable else INSTALLED
     Path("/proc/self/oom_score_adj").write_text("1000")  # when memory runs out: this, not the grader
-    os.setsid()
+    _leave_session()
     watcher = None
     if policy.mode == "full":
         watcher = _new_namespaces(uid)
@@ -305,7 +309,7 @@ def _enter_none(policy: Policy, baseline: int) -> Applied:
     """What every platform has of sessions, limits and folders."""
     assert policy.scratch is not None  # _check
     if sys.platform != "win32":
-        os.setsid()
+        _leave_session()
         _limit(policy, baseline, None)
     if sys.platform == "linux":
         kernel.die_with(None)
@@ -320,12 +324,18 @@ def _check(policy: Policy) -> None:
         raise GraderFault(
             f"isolation {policy.mode!r} needs an existing scratch folder, got {policy.scratch!r}"
         )
-    missing = [path for path in (*policy.readable, *policy.devices) if not Path(path).exists()]
+    missing = [path for path in (*policy.readable, *policy.devices) if not os.access(path, os.F_OK)]
     if missing:
         raise GraderFault(f"the worker was granted {missing[0]!r}, which does not exist")
     threads = sum(1 for _ in Path("/proc/self/task").iterdir()) if policy.mode != "none" else 1
     if threads != 1:  # Landlock and user namespaces do not reach the others
         raise GraderFault(f"the sandbox was entered with {threads} threads; enter it right after the fork")
+
+
+def _leave_session() -> None:
+    """No terminal, and no signals meant for the caller's group."""
+    with contextlib.suppress(PermissionError):  # the caller has done so
+        os.setsid()
 
 
 def _virtual_size() -> int:
@@ -353,7 +363,7 @@ def _new_namespaces(uid: int | None) -> int:
     worker = os.fork()
     if worker:
         _watch(worker)
-    os.setsid()
+    _leave_session()
     kernel.set_host_name(b"worker")
     return watcher
 
@@ -489,7 +499,8 @@ def _settle(scratch: str) -> None:
 def _grants(policy: Policy, readable: Iterable[str], scratch: str) -> list[tuple[str, int]]:
     return [
         *((path, _READ) for path in (*readable, *_PROC)),
-        *((path, _DEVICE) for path in (*_DEVICES, *policy.devices)),
+        *((path, _STREAM) for path in _DEVICES),
+        *((path, _STREAM | kernel.IOCTL_DEVICE) for path in policy.devices),
         (scratch, _OWN),
     ]
 

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import faulthandler
 import os
+import platform
 import resource
 import signal
 import subprocess
@@ -119,6 +120,60 @@ def test_the_self_test_names_what_got_through():
         sandbox.self_test(lambda _: {name: name == "fork" for name in CANARIES})
     with pytest.raises(GraderFault, match="did not try 'fork'"):
         sandbox.self_test(lambda _: {name: False for name in CANARIES if name != "fork"})
+
+
+# ---- system calls
+
+
+def test_every_call_that_is_not_listed_fails(policy):
+    """Whatever its number: fork, reboot and hundreds of others answer EPERM; only clone3 does not exist."""
+    listed = {kernel.NUMBERS[name] for name in sandbox.ALLOWED.split() if name in kernel.NUMBERS}
+    listed |= {kernel.NUMBERS[name] for name in sandbox._rules(1)}
+    exempt = {335, 336} if platform.machine() == "x86_64" else set()  # uprobes: no filter sees them
+    rest = [number for number in range(kernel.HIGHEST_KNOWN + 1) if number not in listed | exempt]
+
+    def attempt():
+        libc = kernel._libc()
+        results = [(libc.syscall(number, 0, 0, 0, 0, 0, 0), kernel.ctypes.get_errno()) for number in rest]
+        return {str(n): r for n, r in zip(rest, results, strict=True) if r != (-1, errno.EPERM)}
+
+    assert len(rest) > 150
+    assert inside(policy, attempt) == {}
+
+
+def test_calls_are_allowed_for_harmless_arguments_only(policy):
+    """The same call works on the worker itself and is refused elsewhere."""
+    me, other = "me", "other"
+
+    def attempt():
+        pid, name = os.getpid(), kernel.ctypes.create_string_buffer(b"name")
+        null = os.open("/dev/null", os.O_RDONLY)
+        calls = {
+            me: [
+                ("kill", pid, 0),
+                ("tgkill", pid, threading.get_native_id(), 0),
+                ("prctl", 15, kernel.ctypes.addressof(name), 0, 0, 0),
+                ("fcntl", null, 3, 0),
+                ("prlimit64", 0, resource.RLIMIT_CORE, None, None),
+            ],
+            other: [
+                ("kill", 0, 0),
+                ("kill", os.getppid() or 2, 0),
+                ("tgkill", pid + 1, pid + 1, 0),
+                ("prctl", 4, 1, 0, 0, 0),
+                ("prctl", 1, 0, 0, 0, 0),
+                ("fcntl", null, 6, None),
+                ("fcntl", null, 8, pid),
+                ("ioctl", null, 0x5412, None),
+                ("prlimit64", pid + 1, resource.RLIMIT_CORE, None, None),
+                ("sched_setaffinity", pid + 1, 0, None),
+            ],
+        }
+        return {whose: [error_of(kernel.syscall, *call) for call in calls[whose]] for whose in calls}
+
+    answers = inside(policy, attempt)
+    assert set(answers[me]) == {0}
+    assert set(answers[other]) == {errno.EPERM}
 
 
 # ---- files
@@ -509,6 +564,15 @@ def test_a_refused_minimum_names_the_call_and_the_remedy():
 def test_each_refused_step_of_full_is_named(call):
     """A step that fails half-way ends in the same sentence, never in a weaker sandbox."""
     assert f"the kernel refused {call}: " in behind([call], lambda: sandbox.strongest("full"))
+
+
+@pytest.mark.parametrize(
+    ("mapped", "pid", "uid"),
+    [(2**32 - 1, 4711, 0x70000000 + 4711), (65536, 4711, 61184 + 375), (65536, 4335, 65519)],
+)
+def test_the_workers_user_exists_in_a_containers_range_too(mapped, pid, uid):
+    """A container that maps few ids gets one of those reserved for short-lived services."""
+    assert sandbox._free_uid(mapped, pid) == uid
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives up being root")
