@@ -1,7 +1,7 @@
 """Assemble an exercise's full answer and its stub from the course's reference code."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +9,24 @@ from dlgrade.declaration import source_file
 from dlgrade.errors import CourseError
 from dlgrade.exercise import Exercise, Given, Part
 from dlgrade.stub import cut, without_marks
-from dlgrade.units import Import, SourceFile, Unit, import_lines, in_definition_order, join_units, split
+from dlgrade.units import (
+    Import,
+    SourceFile,
+    Unit,
+    import_lines,
+    in_definition_order,
+    join_units,
+    names_at_definition,
+    split,
+)
 
 
 @dataclass(frozen=True)
 class Assembly:
     """Everything an exercise is generated from: imports, then `units` in the order they stand in.
 
-    `parts` are the units a student writes, by name; all others are given.
+    `parts` are the units a student writes, by name. `support` are names that only the answer uses; all
+    other units are given.
     """
 
     exercise: Exercise
@@ -24,6 +34,12 @@ class Assembly:
     imports: tuple[Import, ...]
     units: tuple[Unit, ...]
     parts: dict[str, Unit]
+    support: frozenset[str]
+
+    @property
+    def released(self) -> tuple[Unit, ...]:
+        """The units that students get, whole or as a stub."""
+        return tuple(unit for unit in self.units if not self.support.intersection(unit.names))
 
     @property
     def import_lines(self) -> str:
@@ -33,7 +49,7 @@ class Assembly:
     def answer(self) -> str:
         """The full answer as one module."""
         docstring = f"{self.exercise.title}: the full answer. Generated: edit the files it is cut from."
-        return self._module(docstring, (self.answer_of(unit) for unit in self.units))
+        return self._module(docstring, self.units, self.answer_of)
 
     @property
     def stub(self) -> str:
@@ -43,9 +59,7 @@ class Assembly:
             " marked `# given` can stay. `dlgrade check` says how far you are."
         )
         wrapped = "\n\n".join(textwrap.fill(paragraph, 100) for paragraph in task.split("\n\n"))
-        return self._module(
-            f"{self.exercise.title}.\n\n{wrapped}\n", (self.stub_of(unit) for unit in self.units)
-        )
+        return self._module(f"{self.exercise.title}.\n\n{wrapped}\n", self.released, self.stub_of)
 
     def answer_of(self, unit: Unit) -> str:
         return without_marks(unit.code)
@@ -53,21 +67,21 @@ class Assembly:
     def stub_of(self, unit: Unit) -> str:
         return cut(unit.code) if unit in self.parts.values() else self.answer_of(unit)
 
-    def _module(self, docstring: str, codes: Iterable[str]) -> str:
+    def _module(self, docstring: str, units: Sequence[Unit], code_of: Callable[[Unit], str]) -> str:
         quoted = docstring.replace("\\", "\\\\").replace('"""', "'''")
-        body = join_units(self.units, codes)
+        body = join_units(units, map(code_of, units))
         imports = self.import_lines
         # The formatter wants two blank lines in front of a definition, one in front of anything else.
-        apart = "\n\n\n" if self.units[0].is_definition else "\n\n"
+        apart = "\n\n\n" if units[0].is_definition else "\n\n"
         return f'"""{quoted}"""' + (f"\n\n{imports}" if imports else "") + f"{apart}{body}\n"
 
 
 def assemble(exercise: Exercise) -> Assembly:
-    """Cut the exercise's given definitions and parts out of their files and collect what they import.
+    """Cut the exercise's definitions out of their files, put them in order and collect what they import.
 
     Raises:
-        CourseError: a definition is not in its file, or uses a name that is no builtin, no import, no part
-            and no given definition.
+        CourseError: a definition is not in its file, or uses a name that is no builtin, no import and not
+            declared, or students get it without something it needs.
     """
     sources = _Sources(exercise)
     units: list[Unit] = []
@@ -81,7 +95,10 @@ def assemble(exercise: Exercise) -> Assembly:
     future = {feature for file in sources.files.values() for feature in file.future}
     ordered = in_definition_order(units, annotations="annotations" not in future)
     parts = {part.name: sources.unit(part.name) for part in exercise.parts}
-    return Assembly(exercise, tuple(sorted(future)), tuple(imports), tuple(ordered), parts)
+    support = frozenset(item.name for item in exercise.support)
+    assembly = Assembly(exercise, tuple(sorted(future)), tuple(imports), tuple(ordered), parts, support)
+    _refuse_holes(assembly)
+    return assembly
 
 
 class _Sources:
@@ -89,7 +106,7 @@ class _Sources:
 
     def __init__(self, exercise: Exercise) -> None:
         self.exercise = exercise
-        wanted: list[Given | Part] = [*exercise.given, *exercise.parts]
+        wanted: list[Given | Part] = [*exercise.given, *exercise.support, *exercise.parts]
         self.declared = {
             item.name: source_file(exercise.root, exercise.folder, item.source) for item in wanted
         }
@@ -131,8 +148,8 @@ class _Sources:
         if self.files[path].unit(free) is None:
             raise CourseError(f"{at}, which that file neither defines nor imports; import it there")
         raise CourseError(
-            f"{at}, which is neither a part nor given; add it to {self._declaration} as [[given]]"
-            " or move it into the definition"
+            f"{at}, which is neither a part nor given; add it to {self._declaration} as [[given]], or as"
+            " [[support]] if students shall not have it, or move it into the definition"
         )
 
     def _must_match(self, found: Import, module: Path, at: str) -> None:
@@ -182,4 +199,16 @@ def _refuse_clashes(exercise: Exercise, imports: list[Import]) -> None:
             raise CourseError(
                 f"exercise '{exercise.id}': the name '{found.name}' is imported from {first.module} for one"
                 f" part and from {found.module} for another; use one import in both files"
+            )
+
+
+def _refuse_holes(assembly: Assembly) -> None:
+    """What students get whole may not use support; of a part, that holds for what stays in the stub."""
+    for unit in assembly.released:
+        stub = unit in assembly.parts.values()
+        used = names_at_definition(unit.node) if stub else set(unit.free)
+        if hole := sorted(used & assembly.support):
+            raise CourseError(
+                f"exercise '{assembly.exercise.id}': students get '{unit.names[0]}', which needs '{hole[0]}';"
+                f" declare '{hole[0]}' as [[given]] instead of [[support]]"
             )

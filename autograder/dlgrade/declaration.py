@@ -30,14 +30,14 @@ def load_staff(root: Path, name: str) -> Exercise:
     """The exercise in `solutions/<name>/`, with hidden checks, mistakes and calibration."""
     folder = root / "solutions" / name
     top = read_toml(folder / "exercise.toml")
-    given = tuple(_given(table) for table in top.tables("given"))
     calibration = folder / "calibration.json"
     return _exercise(
         top,
         root,
         folder,
         parts=tuple(_staff_part(table, root, folder) for table in top.tables("parts", at_least=1)),
-        given=given,
+        given=tuple(_given(table) for table in top.tables("given")),
+        support=tuple(_given(table) for table in top.tables("support")),
         thresholds=_read_thresholds(calibration) if calibration.is_file() else {},
         hidden=count_checks(folder / "checks" / "hidden"),
         visible_checks=folder / "checks" / "visible",
@@ -136,9 +136,10 @@ def _exercise(top: Table, root: Path, folder: Path, **more: Any) -> Exercise:
     top.done()
     if exercise.id != folder.name:
         raise top.wrong("id", exercise.id, f"the folder's name '{folder.name}'")
-    names = [part.name for part in exercise.parts] + [given.name for given in exercise.given]
+    besides = (*exercise.given, *exercise.support)
+    names = [part.name for part in exercise.parts] + [item.name for item in besides]
     if twice := first_repeated(names):
-        raise CourseError(f"{top.file}: '{twice}' is declared twice among parts and given; keep one")
+        raise CourseError(f"{top.file}: '{twice}' is declared twice among parts, given and support; keep one")
     return exercise
 
 

@@ -52,7 +52,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Given:
-    """A definition that students receive whole."""
+    """A definition besides the parts: students receive it whole, or, as `support`, not at all."""
 
     name: str
     source: str
@@ -89,6 +89,7 @@ class Exercise:
     fingerprints: Path | None
     mistakes_file: Path | None
     variants_folder: Path | None
+    support: tuple[Given, ...] = ()
 
     @property
     def staff(self) -> bool:

@@ -20,7 +20,8 @@ def exercise_notebook(assembly: Assembly, *, filled: bool) -> str:
         _code("imports", assembly.import_lines),
     ]
     parts = list(assembly.parts.values())
-    for is_part, run in itertools.groupby(assembly.units, parts.__contains__):
+    shown = assembly.units if filled else assembly.released
+    for is_part, run in itertools.groupby(shown, parts.__contains__):
         units = list(run)
         if is_part:
             cells += [cell for unit in units for cell in _part_cells(assembly, unit, filled)]

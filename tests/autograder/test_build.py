@@ -170,6 +170,30 @@ def test_order_is_the_declared_one_but_for_what_definitions_need(tmp_path):
     assert names == ["SCALE", "Shape", "Circle", "area"]
 
 
+def test_support_is_in_the_answer_alone(tmp_path):
+    """What the reference needs but would give the answer away is in nothing that students get."""
+    declaration = DECLARATION + '\n[[support]]\nname = "_unused"\nsource = "reference/maths.py"\n'
+    changed = {"exercise": declaration, "maths": MATHS.replace("scale * math", "_unused() or math")}
+    course = write_course(tmp_path, **changed)
+    exercise = course.exercise("shapes")
+    assert "def _unused" in assemble(exercise).answer
+    public = {path: text for path, text in generate(exercise).items() if path.startswith("assignments/")}
+    assert not [path for path, text in public.items() if "_unused" in text]
+    assert "_unused" in generate(exercise)["solutions/shapes/shapes.ipynb"]
+
+
+@pytest.mark.parametrize(
+    "maths",
+    [MATHS.replace("scale=SCALE", "scale=_unused"), MATHS.replace("SCALE = 2", "SCALE = _unused()")],
+    ids=["a stub's signature", "a given constant"],
+)
+def test_students_cannot_be_left_without_what_they_need(tmp_path, maths):
+    """Support that a stub's signature or a given definition uses is refused: the file would not import."""
+    declaration = DECLARATION + '\n[[support]]\nname = "_unused"\nsource = "reference/maths.py"\n'
+    with pytest.raises(CourseError, match=r"needs '_unused'; declare '_unused' as \[\[given\]\] instead"):
+        assemble(load(tmp_path, exercise=declaration, maths=maths))
+
+
 def test_constant_comes_after_what_it_calls(tmp_path):
     """A given constant computed by a part's function comes after that function and what it needs."""
     maths = MATHS + "\n\nUNIT = area(1)\n"
@@ -186,7 +210,7 @@ def test_constant_comes_after_what_it_calls(tmp_path):
         (
             {"maths": MATHS.replace("scale * math.pi", "_unused() or math.pi")},
             r"'area' uses '_unused' \(reference/maths\.py:22\), which is neither a part nor given; add it to"
-            r" solutions/shapes/exercise\.toml as \[\[given\]\] or move it into the definition",
+            r" solutions/shapes/exercise\.toml as \[\[given\]\], or as \[\[support\]\]",
         ),
         (
             {"maths": MATHS.replace("math.pi", "maths.pi")},

@@ -264,7 +264,7 @@ def test_unrecognised_path_asks_for_the_option(course, work):
 
 
 def test_notebook_keeps_what_the_parts_need_in_order():
-    """Imports, constants and helpers that the parts reach come along; experiments stay behind and are listed."""
+    """Imports, constants and helpers that the parts reach come along; experiments are listed instead."""
     found = read(
         "import math\nimport matplotlib.pyplot as plt",
         {"cell_type": "markdown", "source": "def f(): pass"},
