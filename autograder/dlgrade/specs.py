@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from dlgrade import formula
+from dlgrade.elsewhere import Elsewhere
 
 _keys = itertools.count(1)
 
@@ -23,6 +24,7 @@ class Spec:
     """What to build; the same spec is the same object for as long as a worker lives."""
 
     kinds: ClassVar[dict[str, type[Spec]]] = {}
+    build: ClassVar[Callable[..., Any]]  # makes the object from decoded fields; each kind has its own
 
     def __init_subclass__(cls) -> None:
         Spec.kinds[cls.__name__] = cls
@@ -30,11 +32,6 @@ class Spec:
     def __init__(self, **fields: Any) -> None:
         self.key = next(_keys)
         self.fields = fields
-
-    @staticmethod
-    def build(**fields: Any) -> Any:
-        """Make the object from decoded fields; each kind has its own."""
-        raise NotImplementedError
 
 
 class Toy(Spec):
@@ -68,15 +65,22 @@ class Batches(Spec):
     Args:
         tensors: of equal first side N, such as x and y.
         batch_size: examples a batch; the last may be smaller.
+        elsewhere: batches count as lying on another device, until `.to(device)` brought them over.
     """
 
-    def __init__(self, *tensors: torch.Tensor, batch_size: int = 4) -> None:
-        super().__init__(tensors=list(tensors), batch_size=batch_size)
+    def __init__(self, *tensors: torch.Tensor, batch_size: int = 4, elsewhere: bool = False) -> None:
+        super().__init__(tensors=list(tensors), batch_size=batch_size, elsewhere=elsewhere)
 
     @staticmethod
-    def build(tensors: list[torch.Tensor], batch_size: int) -> Any:
+    def build(tensors: list[torch.Tensor], batch_size: int, elsewhere: bool) -> Any:
         dataset = torch.utils.data.TensorDataset(*tensors)
-        return torch.utils.data.DataLoader(dataset, batch_size=batch_size)
+        collate = _collate_elsewhere if elsewhere else None
+        return torch.utils.data.DataLoader(dataset, batch_size=batch_size, collate_fn=collate)
+
+
+def _collate_elsewhere(examples: list[Any]) -> list[torch.Tensor]:
+    batch = torch.utils.data.default_collate(examples)
+    return [tensor.as_subclass(Elsewhere) for tensor in batch]
 
 
 class Optim(Spec):
@@ -144,6 +148,8 @@ class _Flaky(nn.Module):
 class _Ticking(nn.Module):
     """Counts its forward passes in train mode and adds nothing: a step counter that is a buffer."""
 
+    ticks: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("ticks", torch.zeros(()))
@@ -154,7 +160,60 @@ class _Ticking(nn.Module):
         return x
 
 
-LAYERS: dict[str, Callable[..., nn.Module]] = {"TrainModeShift": _Flaky, "StepCounter": _Ticking}
+class _Scripted(nn.Module):
+    """Adds a scripted number to the first column in eval mode: a validation loss that the check dictates.
+
+    Args:
+        script: the number for each epoch; the last one stays on.
+        steps: train-mode passes in an epoch. They are counted in the buffer `ticks`, which is loaded
+            and restored with the weights.
+    """
+
+    ticks: torch.Tensor
+
+    def __init__(self, script: list[float], steps: int) -> None:
+        super().__init__()
+        self._script, self._steps = script, steps
+        self.register_buffer("ticks", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.ticks += 1
+            return x
+        epoch = max(int(self.ticks) // self._steps - 1, 0)
+        shift = torch.zeros_like(x)
+        shift[:, 0] = self._script[min(epoch, len(self._script) - 1)]
+        return x + shift
+
+
+class _Diary(nn.Module):
+    """Adds nothing, and keeps count of how it was used, as extra state that loading does not roll back.
+
+    The counts are [train-mode passes, passes whose input has a graph, states loaded]. Behind a layer with
+    parameters, an input has a graph unless gradients are switched off.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts = torch.zeros(3, dtype=torch.int64)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self._counts += torch.tensor([self.training, x.requires_grad, False])
+        return x
+
+    def get_extra_state(self) -> torch.Tensor:
+        return self._counts.clone()
+
+    def set_extra_state(self, _state: torch.Tensor) -> None:
+        self._counts += torch.tensor([0, 0, 1])
+
+
+LAYERS: dict[str, Callable[..., nn.Module]] = {
+    "TrainModeShift": _Flaky,
+    "StepCounter": _Ticking,
+    "Scripted": _Scripted,
+    "Diary": _Diary,
+}
 
 
 def build(kind: str, fields: dict[str, Any]) -> Any:
