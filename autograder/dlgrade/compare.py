@@ -7,13 +7,14 @@ never the expected values themselves.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
 import torch
 
 from dlgrade.observation import may_fail_by_chance, observe
-from dlgrade.outcome import CheckFailed
+from dlgrade.outcome import CheckFailed, StudentRaised
 
 # (rtol, atol) by dtype, as torch.testing.assert_close has them (torch 2.11 documentation)
 DEFAULTS: Final[dict[torch.dtype, tuple[float, float]]] = {
@@ -124,6 +125,31 @@ def same(actual: Any, expected: Any, *, what: str) -> None:
     """Require equality of plain values: numbers, text, lists of them; exact type, no tolerance."""
     if type(actual) is not type(expected) or actual != expected:
         raise CheckFailed(f"{what} is {_shown(actual)}, expected {_shown(expected)}")
+
+
+def state(actual: Any, expected: Mapping[str, torch.Tensor], *, what: str) -> None:
+    """Require every parameter and buffer of an end state to equal the reference's; extra state aside."""
+    if not isinstance(actual, dict):
+        raise CheckFailed(f"the state {what} is {_kind(actual)}, expected parameters and buffers by name")
+    for name, value in expected.items():
+        if not name.endswith("_extra_state"):
+            close(actual.get(name), value, what=f"{name} {what}")
+
+
+def raises(type_name: str, call: Callable[[], Any], *, what: str) -> None:
+    """Require a call of the student's code to raise an exception of this name.
+
+    The name is a claim of the worker: compare a value in the same check.
+    """
+    try:
+        call()
+    except StudentRaised as error:
+        observe(f"{what} raises as it should", torch.tensor(float(error.type_name == type_name)))
+        if error.type_name != type_name:
+            raise CheckFailed(f"{what} raises {error.type_name}, expected {type_name}") from None
+        return
+    observe(f"{what} raises as it should", torch.tensor(0.0))
+    raise CheckFailed(f"{what} returns, expected a {type_name}")
 
 
 def require(condition: bool, message: str) -> None:
