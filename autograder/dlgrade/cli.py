@@ -1,0 +1,173 @@
+"""The `dlgrade` command: it parses, and hands over. What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from dlgrade import __version__
+from dlgrade.datasets.commands import data
+from dlgrade.errors import DlgradeError
+
+INTERRUPTED: Final = 130
+TERMINATED: Final = 143
+FAULT: Final = 3
+
+TIERS = click.Choice(["quick", "cpu", "gpu", "auto"])
+FORMATS = click.Choice(["text", "json"])
+MODES = click.Choice(["full", "core", "none"])
+FOLDER = click.Path(path_type=Path)
+
+
+class _InOrder(click.Group):
+    """Lists commands in the order in which people meet them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+_course_option = click.option("--course", type=FOLDER, help="The course folder. [default: the nearest]")
+_format_option = click.option(
+    "--format", type=FORMATS, default="text", show_default=True, help="Of the results."
+)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dlgrade")
+def dlgrade() -> None:
+    """Auto-graded deep learning exercises."""
+
+
+@dlgrade.command("list")
+@_course_option
+def list_(course: Path | None) -> None:
+    """Show the exercises of the course."""
+    from dlgrade.course import find_course
+    from dlgrade.listing import listing
+
+    click.echo(listing(find_course(course)))
+
+
+@dlgrade.command()
+@click.argument("exercise")
+@click.argument("directory", type=FOLDER, required=False, metavar="[DIR]")
+@click.option("--notebook", is_flag=True, help="Work in a notebook instead of a .py file.")
+@_course_option
+def start(exercise: str, directory: Path | None, notebook: bool, course: Path | None) -> None:
+    """Copy EXERCISE into DIR, by default a folder of its name."""
+    from dlgrade.course import find_course
+    from dlgrade.start import start as copy
+
+    click.echo(copy(find_course(course), exercise, directory or Path(exercise), notebook=notebook))
+
+
+@dlgrade.command()
+@click.argument("path", type=FOLDER, default=".")
+@click.option("--exercise", help="What PATH answers. [default: as its folder or its name says]")
+@click.option("--part", help="Run the checks of this part only.")
+@click.option("--tier", type=TIERS, default="quick", show_default=True, help="How much to run.")
+@_format_option
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="For staff of inputs and training, for students of training."
+)
+@_course_option
+@click.option("--isolation", type=MODES, help="How your code is confined. [default: the strongest possible]")
+def check(**options: Any) -> int:
+    """Check your answer at PATH: a .py file, a notebook or its folder."""
+    from dlgrade import checking
+
+    return checking.check(checking.CheckOptions(**options))
+
+
+@dlgrade.command()
+@click.argument("exercise")
+@click.argument("submissions", type=FOLDER)
+@click.option("--out", type=FOLDER, help="A folder for reports, results.jsonl and grades.csv.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Submissions at a time. [default: as many as cores]")
+@click.option("--tier", type=TIERS, help="How much to run. [default: the exercise's]")
+@_format_option
+@click.option("--seed", type=click.IntRange(min=0), help="Of inputs and training. [default: a new secret]")
+@_course_option
+@click.option("--isolation", type=MODES, help="How code is confined. [default: the strongest, at least core]")
+def grade(**options: Any) -> int:
+    """Grade all SUBMISSIONS of EXERCISE: a file, a folder, or a folder for each student."""
+    from dlgrade import batch
+
+    return batch.grade(batch.GradeOptions(**options))
+
+
+@dlgrade.command()
+@click.argument("exercises", nargs=-1, metavar="[EXERCISE]...")
+@click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 1 if a file would change.")
+@_course_option
+def build(exercises: tuple[str, ...], only_check: bool, course: Path | None) -> int:
+    """Write the students' files and the full answers of the course."""
+    from dlgrade import build as building
+    from dlgrade.course import find_course
+
+    found = find_course(course)
+    changed = building.drift(found, exercises) if only_check else building.build(found, exercises)
+    for path in changed:
+        click.echo(path)
+    return 1 if only_check and changed else 0
+
+
+@dlgrade.command()
+@click.argument("exercises", nargs=-1, metavar="[EXERCISE]...")
+@click.option("--tier", type=TIERS, default="quick", show_default=True, help="How much to run.")
+@_format_option
+@_course_option
+def verify(exercises: tuple[str, ...], tier: str, format: str, course: Path | None) -> int:
+    """Prove the checks of EXERCISE: answers pass, stubs score 0, every mistake is caught and named."""
+    from dlgrade.course import find_course
+    from dlgrade.proving import prove
+
+    return prove(find_course(course), exercises, tier=tier, format=format)
+
+
+dlgrade.add_command(data)
+
+
+def main() -> None:
+    """Run the command; whatever goes wrong is a sentence on stderr and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # contexts end what they started
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        return dlgrade.main(arguments, prog_name="dlgrade", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _told("interrupted", INTERRUPTED)
+    except DlgradeError as error:
+        return _told(str(error), error.exit_code)
+    except Exception as error:
+        return _told(_logged(error), FAULT)
+
+
+def _told(sentence: str, code: int) -> int:
+    print(f"dlgrade: {sentence}", file=sys.stderr)
+    return code
+
+
+def _logged(error: Exception) -> str:
+    """A sentence on an error nobody foresaw; its traceback goes into a file."""
+    handle, file = tempfile.mkstemp(prefix="dlgrade-fault-", suffix=".log")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
+        log.write("".join(traceback.format_exception(error)))
+    return (
+        f"unexpected {type(error).__name__}, the grader's own fault and no score; the traceback is in {file}"
+    )

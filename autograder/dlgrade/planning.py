@@ -1,0 +1,93 @@
+"""From a command's options to the settings of a run: tier, seed, isolation, threads."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from dlgrade import sandbox
+from dlgrade.errors import GraderFault, UsageError
+from dlgrade.exercise import Exercise
+
+PUBLISHED_SEED: Final = 2017  # of the recorded answers, so that a student's run can be repeated
+SEED_BITS: Final = 62
+GPU: Final = Path("/dev/nvidiactl")
+
+
+def choose_tier(wish: str, gpu: Path = GPU) -> str:
+    """The tier to run; `auto` is the largest that this machine's devices permit.
+
+    Raises:
+        UsageError: gpu is asked for and there is none.
+    """
+    if wish == "auto":
+        return "gpu" if gpu.exists() else "cpu"
+    if wish == "gpu" and not gpu.exists():
+        raise UsageError(f"tier 'gpu' needs an NVIDIA GPU, and {gpu} is not there; use --tier cpu")
+    return wish
+
+
+def device_of(tier: str) -> str:
+    """Where accuracy checks of a tier train."""
+    return "cuda" if tier == "gpu" else "cpu"
+
+
+def secret_seed() -> int:
+    """A seed that nobody can guess."""
+    return secrets.randbits(SEED_BITS)
+
+
+def practice_seed(exercise: Exercise, wish: int | None) -> int:
+    """What `check` seeds with: for staff a secret, for a student the published seed, unless one is given."""
+    if wish is not None:
+        return wish
+    return secret_seed() if exercise.staff else PUBLISHED_SEED
+
+
+def practice_isolation(wish: str | None) -> tuple[str, str | None]:
+    """The mode for `check`, the strongest that works here, and a sentence if that is none.
+
+    Raises:
+        GraderFault: a mode was asked for that does not work here.
+    """
+    if wish is not None:
+        return _possible(wish), None
+    mode = sandbox.strongest("none")
+    if mode != "none":
+        return mode, None
+    refused = sandbox.probe().refused["core"]
+    return mode, f"practice mode: your code runs unconfined, with your own rights ({refused})"
+
+
+def graded_isolation(wish: str | None) -> tuple[str, str | None]:
+    """The mode for `grade`, never weaker than core unless that was asked for, and then a warning.
+
+    Raises:
+        GraderFault: this machine cannot confine submissions, or not in the mode asked for.
+    """
+    if wish is None:
+        return sandbox.strongest("core"), None
+    warning = None
+    if wish == "none":
+        warning = "isolation 'none': submissions can read and change what you can, scores are not trustworthy"
+    return _possible(wish), warning
+
+
+def _possible(mode: str) -> str:
+    if refused := sandbox.probe().refused[mode]:
+        raise GraderFault(refused)
+    return mode
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def worker_threads(jobs: int) -> int:
+    """Threads for torch in each of `jobs` workers that run at a time."""
+    return max(1, cores() // jobs)

@@ -1,0 +1,307 @@
+"""A report as text for a person: what came back, the likely mistake, and what to do next.
+
+Everything a student wrote is hostile here: it is made printable first, and only then becomes a `Text`,
+which no markup can get out of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Final, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from dlgrade.checks import Check
+from dlgrade.display import printable
+from dlgrade.exercise import Exercise
+from dlgrade.outcome import BLOCKED, DEFERRED, INTERNAL, MISSING, PASSED
+from dlgrade.report import CheckResult, Report
+
+LINE: Final = 400  # characters of a student's line that are shown
+MESSAGE_LINES: Final = 8
+FRAMES: Final = 4
+OUTPUT_LINES: Final = 20
+_BREAK: Final = re.compile(r"\r\n|\n|\r")
+_INDENT: Final = 4
+
+# symbol, its ASCII stand-in, style
+_MARKS: Final = {
+    PASSED: ("✓", "+", "green"),
+    MISSING: ("○", "o", "yellow"),
+    BLOCKED: ("·", ".", "dim"),
+    INTERNAL: ("!", "!", "magenta"),
+}
+_WRONG: Final = ("✗", "x", "red")
+
+
+@dataclass(frozen=True)
+class View:
+    """What a reader needs beside the report.
+
+    Attributes:
+        exercise: for the titles and the order of parts.
+        checks: as the run collected them; they know the tier that each needs.
+        path: the submission as the user named it, for the commands to type next.
+        part: the one part that was asked for, or None.
+        data: a sentence for each data set that was used.
+    """
+
+    exercise: Exercise
+    checks: Sequence[Check] = ()
+    path: str = ""
+    part: str | None = None
+    data: Sequence[str] = ()
+
+
+def console(stream: TextIO) -> Console:
+    """A console that styles a terminal, leaves a file plain, and interprets nothing it is given."""
+    return Console(file=stream, highlight=False, markup=False, emoji=False)
+
+
+def show(report: Report, view: View, out: Console) -> None:
+    """Print one report."""
+    out.print(Group(*_Page(report, view, ascii_only=out.options.ascii_only).renderables()))
+
+
+def mark(verdict: str, *, ascii_only: bool) -> Text:
+    """The symbol of a verdict."""
+    symbol, plain, style = _MARKS.get(verdict, _WRONG)
+    return Text(plain if ascii_only else symbol, style)
+
+
+def safe(text: str) -> str:
+    """One line of a stranger's text."""
+    return printable(" ".join(_BREAK.split(text)), LINE)
+
+
+def safe_lines(text: str, most: int) -> list[str]:
+    """A stranger's text by lines; of too many the first and the last are kept."""
+    lines = _BREAK.split(text.strip("\r\n"))
+    if len(lines) > most:
+        head, tail = lines[: most // 2], lines[len(lines) - most // 2 :]
+        lines = [*head, f"... {len(lines) - len(head) - len(tail)} more lines ...", *tail]
+    return [printable(line.expandtabs(4), LINE) for line in lines]
+
+
+def count(number: int, noun: str) -> str:
+    """`1 check`, `2 checks`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+class _Page:
+    """The pieces of one report, from top to bottom."""
+
+    def __init__(self, report: Report, view: View, *, ascii_only: bool) -> None:
+        self._report = report
+        self._view = view
+        self._ascii = ascii_only
+        self._same = _same_ending(report)
+
+    def renderables(self) -> Iterator[RenderableType]:
+        yield from self._header()
+        if self._same is not None:
+            yield Text("\nEvery check that ran ended the same way:", "bold")
+            yield from self._came_back(self._same)
+        for part in self._view.exercise.parts:
+            results = [check for check in self._report.counted if check.part == part.name]
+            if results:
+                yield from self._part(part.name, results)
+        yield Text()
+        yield from self._remarks()
+        yield from self._output()
+        yield from self._end()
+
+    # --- header -----------------------------------------------------------------------------------
+
+    def _header(self) -> Iterator[RenderableType]:
+        report = self._report
+        title = Table.grid(expand=True, padding=(0, 2, 0, 0))
+        title.add_column(ratio=1)
+        title.add_column(justify="right", no_wrap=True)
+        title.add_row(Text(self._view.exercise.title, "bold"), Text(report.exercise, "dim"))
+        yield title
+        facts = f"{safe(report.submission)}  tier {report.tier}  isolation {report.isolation}"
+        if report.device != "cpu":
+            facts += f"  on {report.device}"
+        yield Text(facts, "dim")
+        for sentence in self._view.data:
+            yield Text(f"data: {sentence}", "dim")
+        yield Rule(style="dim")
+
+    # --- parts and checks -------------------------------------------------------------------------
+
+    def _part(self, name: str, results: Sequence[CheckResult]) -> Iterator[RenderableType]:
+        got, most = sum(c.points for c in results), sum(c.max_points for c in results)
+        yield Text()
+        yield _row(Text(name, "bold"), _points(got, most), "bold")
+        missing = [check for check in results if check.verdict == MISSING]
+        if missing:
+            yield self._not_filled_in(missing)
+        for check in results:
+            if check.verdict == BLOCKED:
+                yield self._blocked(check, results)
+            elif check.verdict != MISSING:
+                yield from self._check(check)
+
+    def _not_filled_in(self, missing: Sequence[CheckResult]) -> RenderableType:
+        reasons = list(dict.fromkeys(safe(check.message) for check in missing if check.message))
+        why = f": {'; '.join(reasons)}" if reasons else ""
+        label = self._label(MISSING, f"not filled in yet{why}")
+        return _row(label, f"{count(len(missing), 'check')} wait{'s' * (len(missing) == 1)}", "yellow")
+
+    def _blocked(self, check: CheckResult, siblings: Sequence[CheckResult]) -> RenderableType:
+        """One line, cut where it does not fit: the reason comes first."""
+        needs = next((c.needs for c in self._view.checks if c.id == check.id), ())
+        by_id = {result.id: result for result in self._report.checks}
+        need = next((by_id[n] for n in needs if n in by_id and by_id[n].verdict != PASSED), None)
+        reason = f"waits for '{need.title}'" if need else check.message
+        if need is not None and need in siblings:
+            reason = f"waits for '{need.title}'" if len(siblings) > 2 else "waits for the check above"
+        label = self._label(BLOCKED, reason)
+        label.stylize("dim")
+        label.no_wrap, label.overflow = True, "ellipsis"
+        return _row(label, _points(0, check.max_points), "dim")
+
+    def _check(self, check: CheckResult) -> Iterator[RenderableType]:
+        title = self._label(check.verdict, check.title)
+        if check.hidden:
+            title.append("  hidden", "dim")
+        passed = check.verdict == PASSED
+        yield _row(title, _points(check.points, check.max_points), "dim" if passed else "red")
+        if passed:
+            return
+        if self._same is None or check.hidden:
+            yield from self._came_back(check)
+        elif check.diagnosis:
+            yield self._mistake(check.diagnosis["text"])
+
+    def _label(self, verdict: str, text: str) -> Text:
+        _, _, style = _MARKS.get(verdict, _WRONG)
+        label = Text(" ").append(mark(verdict, ascii_only=self._ascii))
+        return label.append(f" {verdict}  ", style).append(text)
+
+    def _came_back(self, check: CheckResult) -> Iterator[RenderableType]:
+        """What the check saw, where it was raised, the mistake it looks like, and the next step."""
+        for line in safe_lines(check.message, MESSAGE_LINES) if check.message else ():
+            yield _indented(Text(line))
+        file = safe(PurePath(self._report.submission).name)
+        for number, function, text in check.frames[-FRAMES:]:
+            yield _indented(Text(f"{file}:{number} in {safe(function)}", "cyan"))
+            if text.strip():
+                yield _indented(Text(safe(text.strip()), "bold"), _INDENT + 2)
+        if check.diagnosis:
+            yield self._mistake(check.diagnosis["text"])
+        if check.help and self._same is None:
+            yield _led("next:", "cyan", Text(check.help))
+
+    def _mistake(self, sentence: str) -> RenderableType:
+        return _led("mistake:", "bold yellow", Text(sentence, "bold"))
+
+    # --- after the checks -------------------------------------------------------------------------
+
+    def _remarks(self) -> Iterator[RenderableType]:
+        if self._report.fault:
+            yield Text(
+                f"grader fault: {safe(self._report.fault)}; this was not the answer's doing", "magenta"
+            )
+        for note in self._report.advice:
+            yield Text(f"note: {safe(note)}", "dim")
+        yield from self._deferred()
+
+    def _deferred(self) -> Iterator[RenderableType]:
+        left_out = [check for check in self._report.checks if check.verdict == DEFERRED]
+        other = [c for c in left_out if self._view.part not in (None, c.part)]
+        if other:
+            yield Text(f"{_worth(other)} of other parts left out by --part {self._view.part}", "dim")
+        tiers = {check.id: check.tier for check in self._view.checks}
+        later = [check for check in left_out if check not in other]
+        for tier in dict.fromkeys(tiers.get(check.id, "cpu") for check in later):
+            group = [check for check in later if tiers.get(check.id, "cpu") == tier]
+            yield Text(f"{_worth(group)} need{'s' * (len(group) == 1)} --tier {tier}", "dim")
+
+    def _output(self) -> Iterator[RenderableType]:
+        if self._report.output.strip():
+            lines = safe_lines(self._report.output, OUTPUT_LINES)
+            yield Panel(
+                Text("\n".join(lines)), title="your code printed", title_align="left", border_style="dim"
+            )
+
+    def _end(self) -> Iterator[RenderableType]:
+        report, hidden = self._report, self._view.exercise.hidden
+        whole = report.exit_code == 0
+        style = "bold green" if whole else "bold"
+        what = "Score on the visible checks" if report.hidden_left else "Score"
+        yield Text(f"{what}: {report.score:g} / {report.max_score:g}", style)
+        if report.hidden_left:
+            run = "runs" if report.hidden_left == 1 else "run"
+            worth = f"{count(report.hidden_left, 'hidden check')} ({hidden.points:g} points)"
+            yield Text(f"{worth} {run} at grading.", "dim")
+        if not report.complete:
+            yield Text("The grader could not judge everything: run the command again.", "magenta")
+        if (step := self._next_step()) is not None:
+            yield step
+
+    def _next_step(self) -> Text | None:
+        """The first part that is not done, and the command for it; else the tier that is left."""
+        for part in self._view.exercise.parts:
+            results = [check for check in self._report.counted if check.part == part.name]
+            if any(check.verdict != PASSED for check in results):
+                return self._command(f"Next: {part.name}", f" --part {part.name}")
+        tiers = {check.id: check.tier for check in self._view.checks}
+        later = [c for c in self._report.checks if c.verdict == DEFERRED and tiers.get(c.id) != "quick"]
+        if self._view.part is not None:
+            return self._command("Next: the other parts", "")
+        if later:
+            return self._command("Next: training", f" --tier {tiers.get(later[0].id, 'cpu')}")
+        return None
+
+    def _command(self, what: str, options: str) -> Text:
+        if not self._view.path:
+            return Text(what, "bold")
+        return Text(what, "bold").append(f"   dlgrade check {safe(self._view.path)}{options}", "cyan")
+
+
+def _same_ending(report: Report) -> CheckResult | None:
+    """The one thing that all checks that ran came back with, as when the file cannot be imported."""
+    ran = [c for c in report.counted if not c.hidden and c.verdict not in (BLOCKED, MISSING)]
+    endings = {(check.verdict, check.message, check.frames) for check in ran}
+    alike = len(ran) > 1 and len(endings) == 1 and ran[0].verdict not in (PASSED, INTERNAL)
+    return ran[0] if alike and ran[0].message else None
+
+
+def _row(left: Text, right: str, style: str) -> RenderableType:
+    grid = Table.grid(expand=True, padding=(0, 2, 0, 0))
+    grid.add_column(ratio=1)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_row(left, Text(right, style))
+    return grid
+
+
+def _indented(text: Text, by: int = _INDENT) -> RenderableType:
+    return Padding(text, (0, 0, 0, by))
+
+
+def _led(word: str, style: str, text: Text) -> RenderableType:
+    """A paragraph behind a word, its lines aligned."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    grid.add_row(Text(word, style), text)
+    return Padding(grid, (0, 0, 0, _INDENT))
+
+
+def _points(got: float, most: float) -> str:
+    return f"{got:g} / {most:g}"
+
+
+def _worth(checks: Iterable[CheckResult]) -> str:
+    points = [check.max_points for check in checks]
+    return f"{count(len(points), 'check')} ({sum(points):g} points)"

@@ -1,0 +1,114 @@
+"""Tables for staff: the grades of a batch, and the matrix of mistakes by checks that `verify` found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dlgrade.exercise import Exercise
+from dlgrade.outcome import BLOCKED, DEFERRED, INTERNAL, MISSING, PASSED, VERDICTS
+from dlgrade.report import CheckResult, Report
+from dlgrade.text_report import count, safe
+from dlgrade.verify import Proof
+
+_CELLS: Final = {
+    PASSED: ("", ""),
+    BLOCKED: ("·", "dim"),
+    MISSING: ("○", "yellow"),
+    INTERNAL: ("!", "magenta"),
+}
+
+
+def show_grades(reports: Sequence[Report], exercise: Exercise, out: Console) -> None:
+    """One row a submission, and what a reader looks for first: whose, how much, and why not all."""
+    table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False, header_style="bold")
+    table.add_column("submission", ratio=3, overflow="fold")
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("max", justify="right", no_wrap=True)
+    table.add_column("verdicts", ratio=2)
+    table.add_column("first problem", ratio=4)
+    for report in reports:
+        table.add_row(
+            Text(safe(report.submission)),
+            Text(f"{report.score:g}" if report.complete else "-", "green" if not report.exit_code else ""),
+            Text(f"{report.max_score:g}"),
+            Text(_verdicts(report), "dim"),
+            _first_problem(report),
+        )
+    out.print(table)
+    out.print(_total(reports, exercise))
+
+
+def _verdicts(report: Report) -> str:
+    found = Counter(check.verdict for check in report.counted)
+    return ", ".join(f"{found[verdict]} {verdict}" for verdict in VERDICTS if found[verdict])
+
+
+def _first_problem(report: Report) -> Text:
+    if report.fault:
+        return Text(f"grader fault: {safe(report.fault)}", "magenta")
+    problems = [check for check in report.counted if check.verdict != PASSED]
+    internal = [check for check in problems if check.verdict == INTERNAL]
+    if not problems:
+        return Text()
+    check = (internal or problems)[0]
+    return Text(_told(check), "magenta" if internal else "")
+
+
+def _told(check: CheckResult) -> str:
+    if check.diagnosis:
+        return f"{check.part}: {check.diagnosis['text']}"
+    what = check.message or check.title
+    prefix = "grader fault: " if check.verdict == INTERNAL else ""
+    return f"{prefix}{check.part}: {safe(what)}"
+
+
+def _total(reports: Sequence[Report], exercise: Exercise) -> Text:
+    judged = [report for report in reports if report.complete]
+    tier, mode = reports[0].tier, reports[0].isolation
+    text = f"{exercise.id}: {count(len(reports), 'submission')}, tier {tier}, isolation {mode}"
+    if judged:
+        mean = sum(report.score for report in judged) / len(judged)
+        text += f", mean score {mean:.1f} of {judged[0].max_score:g}"
+    total = Text(text, "bold")
+    if faults := len(reports) - len(judged):
+        total.append(f"\n{count(faults, 'submission')} not judged, by our fault: grade again", "magenta")
+    return total
+
+
+def show_proof(proof: Proof, out: Console) -> None:
+    """The matrix of mistakes by checks, totals, and every property that does not hold."""
+    checks = sorted({check for row in proof.matrix.values() for check in row})
+    if proof.matrix:
+        out.print(_matrix(proof, checks))
+        for number, check in enumerate(checks, 1):
+            out.print(Text(f"{number:>3}  {check}", "dim"))
+        out.print()
+    out.print(
+        Text(f"{proof.exercise}: ", "bold").append(
+            f"{count(proof.checks, 'check')}; {count(proof.mistakes, 'mistake')}, {proof.caught} caught,"
+            f" {proof.diagnosed} diagnosed; {count(proof.variants, 'variant')},"
+            f" {proof.variants_passed} passed; chance that a correct answer fails: {proof.chance:.2g}"
+        )
+    )
+    for problem in proof.problems:
+        out.print(Text(f"problem: {safe(problem)}", "red"))
+    if proof.holds:
+        out.print(Text("every property holds", "green"))
+
+
+def _matrix(proof: Proof, checks: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("mistake", overflow="ellipsis", no_wrap=True)
+    for number in range(1, len(checks) + 1):
+        table.add_column(str(number), justify="right", no_wrap=True)
+    for mistake, verdicts in proof.matrix.items():
+        cells = [_CELLS.get(verdicts.get(check, DEFERRED), ("✗", "red")) for check in checks]
+        table.add_row(Text(mistake), *(Text(symbol, style) for symbol, style in cells))
+    return table
