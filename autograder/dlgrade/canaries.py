@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import signal
 import socket
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +20,9 @@ from typing import Any, Final
 
 from dlgrade import kernel
 from dlgrade.errors import GraderFault
+
+if sys.platform != "win32":
+    import fcntl
 
 Bait = Mapping[str, str]
 Canary = Callable[[Bait], object]
@@ -43,7 +46,8 @@ def _open_files(_: Bait) -> None:
     for link in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
             mode, target = os.fstat(int(link.name)).st_mode, str(link.readlink())
-            if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not target.startswith("/proc/")):
+            folder = stat.S_ISDIR(mode) and not target.startswith("/proc/")  # that one is this listing
+            if folder or stat.S_ISREG(mode) or target == "anon_inode:[pidfd]":
                 return
     raise _Refused
 

@@ -13,6 +13,7 @@ Not covered:
     cgroups, which need a delegated tree: memory is limited as address space, so not under CUDA
     the total of scratch files without a mount namespace: there a single file's size is limited
     `stat` of a path whose name is known, without a mount namespace: Landlock does not mediate it
+    supplementary groups of an ordinary user, which only root may give up
     timing and cache side channels between workers on the same cores
     bugs of the kernel itself: only a virtual machine stands below those
 """
@@ -160,11 +161,19 @@ def die_with(parent: int | None) -> None:
     A change of user or namespace clears this, so it comes after those.
 
     Args:
-        parent: pidfd of the parent, to catch its death before this call; None where nobody has one.
+        parent: pidfd of the parent, to catch its death before this call, closed here; None where
+            nobody has one.
     """
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent is not None and select.select([parent], [], [], 0)[0]:
-        os._exit(1)
+    if parent is not None:
+        if select.select([parent], [], [], 0)[0]:
+            os._exit(1)
+        os.close(parent)
+
+
+def close_from(first: int) -> None:
+    """Close every descriptor from `first` on, at once: a limit of a million open files costs nothing."""
+    syscall("close_range", first, 0xFFFFFFFF, 0)
 
 
 def set_dumpable(dumpable: bool) -> None:

@@ -370,16 +370,22 @@ def _new_namespaces(uid: int | None) -> int:
 
 def _watch(worker: int) -> NoReturn:
     """End as the worker ends; nothing of the worker's is open here, so that its end is seen at once."""
-    os.closerange(0, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    status = os.waitpid(worker, 0)[1]
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        if number != signal.SIGKILL:
-            signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-    os._exit(os.waitstatus_to_exitcode(status))
+    code = 1
+    try:
+        kernel.close_from(0)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        status = os.waitpid(worker, 0)[1]
+        if os.WIFSIGNALED(status):
+            _die_by(os.WTERMSIG(status))
+        code = os.waitstatus_to_exitcode(status)
+    finally:  # never back into the caller's code: this process is not confined
+        os._exit(code)
+
+
+def _die_by(number: int) -> None:
+    if number != signal.SIGKILL:  # whose handler cannot be set
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _new_root(policy: Policy, readable: Sequence[str], owner: int) -> None:
@@ -470,6 +476,8 @@ def _applied(
     policy: Policy, baseline: int, others: int | None, abi: int | None, layers: tuple[str, ...]
 ) -> Applied:
     """Read back what the kernel now enforces."""
+    if sys.platform == "win32":  # has none of these limits
+        return Applied(policy.mode, None, 0, None, None, None, None, None, ())
 
     def limit(kind: int, already: int = 0) -> int | None:
         value = resource.getrlimit(kind)[0]
@@ -578,7 +586,7 @@ def _alone_with(pipe: int) -> int:
     null = os.open(os.devnull, os.O_RDWR)
     for target, source in enumerate((null, null, null, pipe)):
         os.dup2(source, target)
-    os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    kernel.close_from(4)
     return 3
 
 
