@@ -47,7 +47,7 @@ def members(path: Path) -> Generator[Member]:
         _refuse_unsafe_name(path, member.name)
         total += member.size
         if count > MAX_MEMBERS or total > MAX_TOTAL_BYTES:
-            raise too_large(path)
+            raise _too_large(path)
         yield member
 
 
@@ -66,7 +66,7 @@ def reading(path: Path) -> Iterator[None]:
         raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def too_large(path: Path) -> DatasetError:
+def _too_large(path: Path) -> DatasetError:
     """The refusal of a decompression bomb, or of an archive of something else altogether."""
     return DatasetError(
         f"{path} holds more than {MAX_MEMBERS:,} files or {MAX_TOTAL_BYTES >> 20} MiB unpacked, "
@@ -158,9 +158,8 @@ def _tar_members(path: Path, magic: bytes) -> Iterator[Member]:
         try:
             archive = tarfile.open(fileobj=stream, mode="r|")  # noqa: SIM115 - closed by the with below
         except tarfile.ReadError as error:
-            if stream.total > tarfile.BLOCKSIZE or not magic:
-                raise DatasetError(f"{path} is not an archive; expected a folder, a tar or a zip") from error
-            raise
+            stream.drain()  # which finds out whether damage, not the format, is why no header was seen
+            raise DatasetError(f"{path} is not an archive; expected a folder, a tar or a zip") from error
         with archive:
             for info in archive:
                 if info.isdir():
@@ -168,8 +167,7 @@ def _tar_members(path: Path, magic: bytes) -> Iterator[Member]:
                 if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
                     raise _special(path, info.name)
                 yield Member(info.name, info.size, _tar_reader(path, archive, info))
-        while stream.read(1 << 16):  # the compressor's own checksum comes last
-            pass
+        stream.drain()  # the compressor's own checksum comes last
 
 
 def _tar_reader(path: Path, archive: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], bytes]:
@@ -198,11 +196,16 @@ class _Capped(io.RawIOBase):
     def __init__(self, raw: IO[bytes], path: Path) -> None:
         self._raw = raw
         self._path = path
-        self.total = 0
+        self._total = 0
 
     def read(self, size: int = -1, /) -> bytes:
         block = self._raw.read(size)
-        self.total += len(block)
-        if self.total > MAX_TOTAL_BYTES + MAX_MEMBERS * 2 * tarfile.BLOCKSIZE:
-            raise too_large(self._path)
+        self._total += len(block)
+        if self._total > MAX_TOTAL_BYTES + MAX_MEMBERS * 2 * tarfile.BLOCKSIZE:
+            raise _too_large(self._path)
         return block
+
+    def drain(self) -> None:
+        """Read to the end."""
+        while self.read(1 << 16):
+            pass

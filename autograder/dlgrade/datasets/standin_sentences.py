@@ -1,7 +1,7 @@
 """Generated film opinions: what SST-2 is replaced by until it is imported.
 
-The label follows from the whole sentence, not from one word: half of the judgements are negated, and of two
-joined by "but" or "although" one decides. So counting words gets part of the way, reading in order the rest.
+The label follows from the whole sentence, not from one word: a quarter of the judgements are negated, and of
+two joined by "but" or "although" one decides. Counting words gets part of the way, reading in order the rest.
 
 A sentence belongs to train, dev or test by its own checksum, so no split repeats a sentence of another,
 whatever the seeds.
@@ -80,9 +80,7 @@ def _sentence(draws: _Draws) -> tuple[str, int]:
     main = _clause(draws, label)
     aside = _clause(draws, 1 - label)
     joined = (
-        main,
-        main,
-        main,
+        *(main,) * 6,
         f"{aside} , but {main}",
         f"although {aside} , {main}",
         f"{main} , although {aside}",
@@ -93,7 +91,7 @@ def _sentence(draws: _Draws) -> tuple[str, int]:
 
 def _clause(draws: _Draws, label: int) -> str:
     """A judgement of one thing: praised by a good word or a negated bad one, and the other way round."""
-    negated = draws.below(2)
+    negated = draws.below(4) == 0
     word = draws.of(_GOOD if label != negated else _BAD)
     verb = draws.of(_NEGATED if negated else _PLAIN)
     return f"the {draws.of(_THINGS)} {verb} {draws.of(_DEGREES)}{word}"

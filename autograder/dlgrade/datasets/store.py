@@ -52,16 +52,9 @@ def save(name: str, draft: Draft) -> Stored:
 
 def find(name: str) -> Stored | None:
     """The data set in use, or None if none was stored; DatasetError if it is damaged."""
-    chosen = _current(name)
-    if chosen is None:
-        return None
-    try:
-        return _read(name, root() / name / chosen)
-    except DatasetError:
-        again = _current(name)  # an import may have replaced the folder between the two reads
-        if again is None or again == chosen:
-            raise
-        return _read(name, root() / name / again)
+    with _lock(root() / name, shared=True):
+        chosen = _current(name)
+        return None if chosen is None else _read(name, root() / name / chosen)
 
 
 @contextmanager
@@ -147,21 +140,23 @@ def _commit(name: str, content: Path) -> Stored:
             pointer.write_text(folder.name + "\n")
             pointer.replace(folder.parent / "current")
             _remove_superseded(folder, manifest["variant"])
+            return _read(name, folder)
     except OSError as error:
         raise _cannot_write(error) from error
-    return _read(name, folder)
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Hold off other imports of the same data set; Windows has no flock and goes without."""
+def _lock(folder: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold off imports of the same data set, and unless shared its readers; Windows has no flock."""
     try:
         import fcntl
-    except ImportError:
+
+        stream = (folder / ".lock").open("r" if shared else "a")
+    except (ImportError, FileNotFoundError, NotADirectoryError):  # no lock file yet: nothing to read
         yield
         return
-    with (folder / ".lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    with stream:
+        fcntl.flock(stream, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
 
 
