@@ -1,4 +1,4 @@
-"""The trusted process: collects the checks once, then forks a child for each submission inside pytest's run loop.
+"""The trusted process: collects the checks once, then forks a child for each submission in pytest's run loop.
 
 Forked from the zygote before any secret exists, it then loads checks, reference and held-out data.
 Its control socket carries one JSON message a datagram:
@@ -187,7 +187,8 @@ class Run:
             "torchvision": torchvision.__version__,
         }
         data = {opened.title: opened.checksum for opened in self._datasets.values()}
-        ready = {"event": "ready", "versions": versions, "data": data, "live": self._knowledge.live}
+        titles = {name: opened.title for name, opened in self._datasets.items()}
+        ready = {"event": "ready", "versions": versions, "data": data, "titles": titles}
         _tell(self._control, ready)
         for record, _ in items:
             _tell(self._control, {"event": "collected", "check": asdict(record)})

@@ -27,7 +27,8 @@ class Seen:
     ending: str = "passed"  # or a verdict, with the exception's type where the answer raised
     path: str | None = None  # by name, by layout, by property
     chance: float = 0.0  # that the check fails a correct answer, as it computed it
-    note: str = ""  # a measured figure worth showing with any verdict
+    note: str = ""  # a sentence worth showing with any verdict
+    measured: float | None = None  # the figure that a threshold is about
 
 
 _running: ContextVar[Seen | None] = ContextVar("dlgrade_seen", default=None)
@@ -69,8 +70,8 @@ def may_fail_by_chance(chance: float) -> None:
         seen.chance += chance
 
 
-def note(text: str) -> None:
-    """Show a measured figure beside the verdict, whatever it is."""
+def measured(value: float, text: str) -> None:
+    """Record the figure that a threshold is about, and the sentence to show with any verdict."""
     seen = _running.get()
     if seen is not None:
-        seen.note = text
+        seen.measured, seen.note = value, text

@@ -31,6 +31,7 @@ class CheckResult:
     seconds: float = 0.0
     frames: tuple[tuple[int, str, str], ...] = ()
     chance: float = 0.0
+    measured: float | None = None
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> CheckResult:

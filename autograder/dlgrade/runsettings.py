@@ -16,6 +16,7 @@ class RunSettings:
         threads: for torch in a worker.
         mode: of isolation: full, core or none.
         device: where accuracy checks train: cpu or cuda.
+        measure: for calibration: one run of each accuracy check, and no threshold.
     """
 
     tier: str
@@ -24,3 +25,4 @@ class RunSettings:
     threads: int = 1
     mode: str = "core"
     device: str = "cpu"
+    measure: bool = False

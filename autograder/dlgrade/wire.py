@@ -50,7 +50,9 @@ def _no_wait(_writing: bool) -> None:
 
 def send(sock: socket.socket, header: dict[str, Any], buffers: Sequence[Any], wait: Wait = _no_wait) -> None:
     """Write one frame; each buffer is an object with the buffer protocol."""
-    views = [memoryview(buffer).cast("B") if len(memoryview(buffer)) else memoryview(b"") for buffer in buffers]
+    views = [
+        memoryview(buffer).cast("B") if len(memoryview(buffer)) else memoryview(b"") for buffer in buffers
+    ]
     text = json.dumps(
         {**header, "buffers": [view.nbytes for view in views]},
         separators=(",", ":"),

@@ -42,9 +42,7 @@ def test_close_accepts_float_error_and_no_more():
     """The default tolerance is torch.testing's for the dtype, on the scale of the expected value."""
     expected = torch.tensor([1.0, 1000.0])
     compare.close(expected * (1 + 1e-6), expected, what="x")
-    assert "2 of 2" in sentence(compare.close, expected * (1 + 1e-4), expected, what="x").replace(
-        "all of 2", "2 of 2"
-    )
+    assert "all of 2 values" in sentence(compare.close, expected * (1 + 1e-4), expected, what="x")
 
 
 def test_the_references_own_float_error_widens_the_tolerance():
@@ -62,9 +60,8 @@ def test_a_difference_is_described_without_the_values():
     actual = expected.clone()
     actual[1, 0] = 3.5
     message = sentence(compare.close, actual, expected, what="output")
-    assert message == (
-        "output: 1 of 4 values differ from the reference, first at [1, 0], by up to 0.5 where 1e-05 is allowed"
-    )
+    counted = "output: 1 of 4 values differ from the reference, first at [1, 0], "
+    assert message == counted + "by up to 0.5 where 1e-05 is allowed"
 
 
 def test_numbers_are_compared_whether_python_or_tensor():
