@@ -102,6 +102,11 @@ class Exercise:
         names = ", ".join(part.name for part in self.parts)
         raise CourseError(f"exercise '{self.id}' has no part '{name}'; its parts are {names}")
 
+    @property
+    def layouts(self) -> dict[str, tuple[Mapping[str, Any], ...]]:
+        """How answers may arrange the parameters of each part."""
+        return {part.name: part.layouts for part in self.parts}
+
     @cached_property
     def released_source(self) -> str | None:
         """The stub as students received it, or None before the first `dlgrade build`."""

@@ -214,8 +214,26 @@ def gradients(module: Any, x: torch.Tensor, *args: Any, read: Read = whole) -> d
     }
 
 
+def descend(
+    module: Any, x: torch.Tensor, *args: Any, by: float = 0.01, read: Read = whole
+) -> dict[str, torch.Tensor]:
+    """Take one step of gradient descent that changes no number by more than `by`; returns the gradients.
+
+    A correct module may start with a layer of zeros, which hides everything before it until it has moved.
+    """
+    found = gradients(module, x, *args, read=read)
+    for name, gradient in found.items():
+        compare.tensor(gradient, what=f"the gradient of {name}")
+    largest = max((float(gradient.abs().max()) for gradient in found.values()), default=0.0)
+    parameters = dict(module.named_parameters())
+    with torch.no_grad():
+        for name, gradient in found.items():
+            parameters[name].sub_(gradient * (by / max(largest, 1e-30)))
+    return found
+
+
 def every_parameter_learns(
-    module: Any, x: torch.Tensor, *args: Any, dimensions: int = 1, read: Read = whole
+    module: Any, x: torch.Tensor, *args: Any, dimensions: int = 1, steps: int = 0, read: Read = whole
 ) -> None:
     """Require a finite, non-zero gradient for each trainable parameter.
 
@@ -225,21 +243,29 @@ def every_parameter_learns(
         args: further arguments.
         dimensions: parameters of fewer need a finite gradient only. 2 leaves out biases that cancel, such
             as that of attention's keys, whose gradient is zero in exact arithmetic.
+        steps: a gradient may also come after up to this many steps, see `descend`.
         read: takes the tensor in question out of the result.
     """
-    found = gradients(module, x, *args, read=read)
-    compare.require(bool(found), "no parameter is trainable")
-    for name, gradient in found.items():
-        compare.tensor(gradient, what=f"the gradient of {name}")
+    still: set[str] | None = None
+    for _ in range(steps + 1):
+        found = descend(module, x, *args, read=read)
+        compare.require(bool(found), "no parameter is trainable")
+        silent = _without_gradient(found, dimensions)
+        still = silent if still is None else still & silent
+        if not still:
+            break
+    observe("parameters without a gradient", torch.tensor(float(len(still or ()))))
+    if still:
+        raise CheckFailed(f"no gradient reaches {sorted(still)[0]}: the output does not depend on it")
+
+
+def _without_gradient(found: Mapping[str, torch.Tensor], dimensions: int) -> set[str]:
     largest = max(float(gradient.abs().max()) for gradient in found.values())
-    still = {
+    return {
         name
         for name, gradient in found.items()
         if gradient.dim() >= dimensions and not float(gradient.abs().max()) > UNSEEN * largest
     }
-    observe("parameters without a gradient", torch.tensor(float(len(still))))
-    if still:
-        raise CheckFailed(f"no gradient reaches {sorted(still)[0]}: the output does not depend on it")
 
 
 def trainable_names(module: Any) -> frozenset[str]:
@@ -380,14 +406,14 @@ def _weights(values: torch.Tensor) -> torch.Tensor:
 
 def _output(value: Any, x: torch.Tensor, leading: int, what: str) -> torch.Tensor:
     """`value` as a tensor that has x's first `leading` sides."""
-    value = compare.tensor(value, what=what)
-    if not value.is_floating_point() or value.shape[:leading] != x.shape[:leading]:
+    output: torch.Tensor = compare.tensor(value, what=what)
+    if not output.is_floating_point() or output.shape[:leading] != x.shape[:leading]:
         expected = ", ".join(str(side) for side in x.shape[:leading])
         raise CheckFailed(
-            f"{what} is {str(value.dtype).removeprefix('torch.')} of shape {tuple(value.shape)}, "
+            f"{what} is {str(output.dtype).removeprefix('torch.')} of shape {tuple(output.shape)}, "
             f"expected floating values of shape ({expected}, ...)"
         )
-    return value
+    return output
 
 
 def _silent(module: Module, read: Read, *args: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 
 from dlgrade import formula, layouts
 from dlgrade.errors import GraderFault
-from dlgrade.outcome import Outcome, PartMissing, TimedOut
+from dlgrade.outcome import Outcome, PartMissing, TimedOut, Unmappable
 from dlgrade.process import Deadline, WorkerProcess, WorkerSettings
 from dlgrade.proxy import Channel, Peer, RemoteModule, Subject
 from dlgrade.specs import Trainer
@@ -54,14 +54,30 @@ class Answer(Subject):
         super().__init__(channel)
         self._missing = missing
         self._fresh = fresh
+        self._layouts: Mapping[str, layouts.Layouts] = {}
+
+    def with_layouts(self, by_part: Mapping[str, layouts.Layouts]) -> Answer:
+        """The same answer, which may arrange its parameters as the exercise's author lists for each part."""
+        self._layouts = by_part
+        return self
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         if name in self._missing:
             raise PartMissing(self._missing[name])
         return super().call(name, *args, **kwargs)
 
-    def build(self, name: str, *args: Any, weights: RemoteModule | None = None, **kwargs: Any) -> Any:
+    def build(
+        self,
+        name: str,
+        *args: Any,
+        weights: RemoteModule | None = None,
+        probe: tuple[Any, ...] | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """A part of the answer; with `weights`, a module that holds the reference's values.
+
+        `probe` is what to call both with, in eval mode, where several ways to match parameters are to be
+        told apart by what the answer then computes.
 
         Raises:
             Unmappable: the weights cannot be given to its parameters without guessing.
@@ -69,8 +85,14 @@ class Answer(Subject):
         built = super().build(name, *args, **kwargs)
         if weights is not None:
             if not isinstance(built, RemoteModule):
-                raise layouts.Unmappable(f"{name} is no nn.Module, so it has no parameters to compare")
-            layouts.transplant(weights.state_dict(), built, what=name)
+                raise Unmappable(f"{name} is no nn.Module, so it has no parameters to compare")
+            layouts.transplant(
+                weights.state_dict(),
+                built,
+                what=name,
+                layouts=self._layouts.get(name, ()),
+                probe=layouts.Probe.of(weights, probe) if probe is not None else None,
+            )
         return built
 
     def fresh(self, name: str, *args: Any, state: dict[str, torch.Tensor], **kwargs: Any) -> RemoteModule:
@@ -79,7 +101,7 @@ class Answer(Subject):
             raise GraderFault("this answer runs in the checker's own process; it has no fresh worker")
         built = self._fresh().build(name, *args, **kwargs)
         if not isinstance(built, RemoteModule):
-            raise layouts.Unmappable(f"{name} is no nn.Module")
+            raise Unmappable(f"{name} is no nn.Module")
         built.load_state_dict(state)
         return built
 
@@ -90,9 +112,7 @@ class Answer(Subject):
         losses = []
         for epoch in range(epochs):
             deadline = Deadline(cpu_seconds / epochs, of_cpu=True, doing="training one epoch")
-            losses.append(
-                self._channel.call(trainer, (), {}, method="epoch", deadline=deadline)
-            )
+            losses.append(self._channel.call(trainer, (), {}, method="epoch", deadline=deadline))
             progress((epoch + 1) / epochs)
         return losses
 
