@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from dlgrade.build import generate
 from dlgrade.checks import Check
 from dlgrade.errors import CourseError
 from dlgrade.exercise import FINGERPRINTS, Exercise, load_mistakes
+from dlgrade.layouts import Layouts
 from dlgrade.observation import Seen
 from dlgrade.oracle import PUBLISHED_SEED, Oracle, RecordingPeer
 from dlgrade.outcome import PASSED
@@ -60,14 +61,14 @@ def record(exercise: Exercise) -> dict[str, Any]:
     mistakes = [mistake for mistake in load_mistakes(exercise) if mistake.caught_by in names]
     entries = {}
     for check, function in loaded:
-        reference, replies = _watch(check, function, answer, answer)
+        reference, replies = _watch(check, function, answer, answer, exercise.layouts)
         if reference.ending != PASSED:
             raise CourseError(f"the reference itself does not pass check {check.id}: {reference.ending}")
         known = []
         for mistake in mistakes:
             if check.part != mistake.part and check.id != mistake.caught_by:
                 continue
-            seen, _ = _watch(check, function, mistake.source(answer), answer)
+            seen, _ = _watch(check, function, mistake.source(answer), answer, exercise.layouts)
             if seen.ending != PASSED:
                 known.append(
                     {"name": mistake.name, "sentence": mistake.sentence, "seen": oracle.seen_to_json(seen)}
@@ -81,13 +82,18 @@ def record(exercise: Exercise) -> dict[str, Any]:
 
 
 def _watch(
-    check: Check, function: Callable[..., Any], text: str, answer: str
+    check: Check,
+    function: Callable[..., Any],
+    text: str,
+    answer: str,
+    layouts: Mapping[str, Layouts],
 ) -> tuple[Seen, list[dict[str, Any]]]:
     """Run a check on a known answer; what it saw, and the replies of the oracle beside it."""
     peer = RecordingPeer(LocalPeer("reference_answer", answer))
     beside = Oracle(peer, seed=PUBLISHED_SEED, check=check.id)
     known = local_answer(LocalPeer("known_answer", text), seed=formula.mix(PUBLISHED_SEED, check.id))
-    return diagnosis.run_check(function, {"submission": known, "oracle": beside}), peer.record
+    fixtures = {"submission": known.with_layouts(layouts), "oracle": beside}
+    return diagnosis.run_check(function, fixtures), peer.record
 
 
 def load_checks(folder: Path) -> Iterator[tuple[Check, Callable[..., Any]]]:

@@ -37,6 +37,7 @@ class Knowledge:
 
     def __init__(self, exercise: Exercise, seed: int) -> None:
         self.seed = seed
+        self._layouts = exercise.layouts
         self._fingerprints: Mapping[str, Any] = {}
         self._answer = _full_answer(exercise)
         self._mistakes: tuple[Mistake, ...] = ()
@@ -83,6 +84,7 @@ class Knowledge:
     def watch(self, check: Check, function: Callable[..., Any], text: str) -> Seen:
         """Run a check on a known answer in this process."""
         answer = local_answer(LocalPeer("known_answer", text), seed=formula.mix(self.seed, check.id))
+        answer = answer.with_layouts(self._layouts)
         return diagnosis.run_check(function, {"submission": answer, "oracle": self.oracle(check)})
 
 
@@ -147,7 +149,8 @@ class Grading:
     def answer(self, check: Check) -> Answer:
         if check.data is not None:
             return self.workers.answer(check.id, tuple(self.datasets[check.data].granted))
-        return self.workers.answer(check.file if check.hidden else "visible")
+        answer = self.workers.answer(check.file if check.hidden else "visible")
+        return answer.with_layouts(self.exercise.layouts)
 
     def contest(self, check: Check) -> Any:
         """The data set, recipe and threshold of an accuracy check."""
@@ -162,6 +165,7 @@ class Grading:
             seed=formula.mix(self.settings.seed, check.id),
             cpu_seconds=self.exercise.limits.training_seconds,
             device=self.settings.device,
+            measure=self.settings.measure,
             progress=lambda done: self.progress(check.id, done),
         )
 
@@ -176,6 +180,7 @@ class Grading:
         """The result of a check that ran."""
         seconds = time.monotonic() - start
         common: dict[str, Any] = {"seconds": seconds, "path": seen.path, "chance": seen.chance}
+        common["measured"] = seen.measured
         if error is None:
             return self._result(check, PASSED, message=seen.note, **common)
         if isinstance(error, Unmappable) and check.otherwise:
