@@ -214,21 +214,25 @@ def gradients(module: Any, x: torch.Tensor, *args: Any, read: Read = whole) -> d
     }
 
 
-def descend(
-    module: Any, x: torch.Tensor, *args: Any, by: float = 0.01, read: Read = whole
-) -> dict[str, torch.Tensor]:
-    """Take one step of gradient descent that changes no number by more than `by`; returns the gradients.
+def descend(module: Any, x: torch.Tensor, *args: Any, by: float = 0.01, read: Read = whole) -> None:
+    """Take one step of gradient descent that changes no number by more than `by`.
 
     A correct module may start with a layer of zeros, which hides everything before it until it has moved.
     """
-    found = gradients(module, x, *args, read=read)
-    for name, gradient in found.items():
-        compare.tensor(gradient, what=f"the gradient of {name}")
+    _step(module, _finite(gradients(module, x, *args, read=read)), by)
+
+
+def _step(module: Any, found: Mapping[str, torch.Tensor], by: float) -> None:
     largest = max((float(gradient.abs().max()) for gradient in found.values()), default=0.0)
     parameters = dict(module.named_parameters())
     with torch.no_grad():
         for name, gradient in found.items():
             parameters[name].sub_(gradient * (by / max(largest, 1e-30)))
+
+
+def _finite(found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    for name, gradient in found.items():
+        compare.tensor(gradient, what=f"the gradient of {name}")
     return found
 
 
@@ -247,13 +251,14 @@ def every_parameter_learns(
         read: takes the tensor in question out of the result.
     """
     still: set[str] | None = None
-    for _ in range(steps + 1):
-        found = descend(module, x, *args, read=read)
+    for step in range(steps + 1):
+        found = _finite(gradients(module, x, *args, read=read))
         compare.require(bool(found), "no parameter is trainable")
         silent = _without_gradient(found, dimensions)
         still = silent if still is None else still & silent
-        if not still:
+        if not still or step == steps:
             break
+        _step(module, found, 0.01)
     observe("parameters without a gradient", torch.tensor(float(len(still or ()))))
     if still:
         raise CheckFailed(f"no gradient reaches {sorted(still)[0]}: the output does not depend on it")
