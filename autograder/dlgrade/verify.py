@@ -5,15 +5,20 @@ Each property is tried by grading real text through the real workers, at a fresh
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dlgrade.build import drift
 from dlgrade.course import Course
 from dlgrade.engine import Run, RunPlan, Zygote
 from dlgrade.errors import CourseError
 from dlgrade.exercise import Exercise, Mistake, Variant, load_mistakes, load_variants
+from dlgrade.fingerprints import fingerprints
 from dlgrade.outcome import BLOCKED, INTERNAL, MISSING, PASSED
 from dlgrade.report import CheckResult, Report
 from dlgrade.runsettings import RunSettings
@@ -67,6 +72,8 @@ def verify(
             watch(report.submission)
             reports[report.submission] = report
         checks = {check.id: check for check in run.checks if check.runs_at(tier)}
+        watch("as a student, without staff files")
+        proof.problems += _as_student(zygote, exercise, answer, mistakes, settings)
     _judge_answer(proof, reports["answer"])
     _judge_stub(proof, reports["stub"])
     for mistake in mistakes:
@@ -82,21 +89,50 @@ def verify(
     proof.problems += [f"no mistake is named for check {check}" for check in checks if check not in named]
     proof.problems += _indistinguishable(proof, mistakes)
     proof.problems += _leaks(exercise, answer)
+    recorded = fingerprints(exercise)
+    proof.problems += [
+        f"{path} is not what 'dlgrade build' writes; run it and commit the result"
+        for path in drift(course, [name], extra=recorded)
+    ]
     return proof
+
+
+def _as_student(
+    zygote: Zygote, exercise: Exercise, answer: str, mistakes: tuple[Mistake, ...], settings: RunSettings
+) -> Iterator[str]:
+    """Visible checks with the released folder alone: the answer passes, and mistakes are named as for staff."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(exercise.release, Path(folder) / "assignments" / exercise.id)
+        released = Course(Path(folder)).exercise(exercise.id)
+        quick = dataclasses.replace(settings, tier="quick")
+        with Run(zygote, RunPlan(released, quick, hidden=False)) as run:
+            visible = {check.id for check in run.checks if check.runs_at("quick")}
+            named = [mistake for mistake in mistakes if mistake.caught_by in visible]
+            tries = [_submission("answer", answer)]
+            tries += [_submission(mistake.name, mistake.source(answer)) for mistake in named]
+            reports = {report.submission: report for report in run.grade(tries)}
+    for check in reports["answer"].counted:
+        if check.verdict != PASSED:
+            yield f"without staff files the full answer: {_told(check)}"
+    for mistake in named:
+        told = _diagnoses(reports[mistake.name])
+        if told != {mistake.name} and not mistake.near_miss:
+            yield f"without staff files mistake '{mistake.name}' is diagnosed as {_listed(told)}"
 
 
 def _tries(
     exercise: Exercise, answer: str, mistakes: tuple[Mistake, ...], variants: tuple[Variant, ...]
 ) -> Iterator[Submission]:
-    def submission(name: str, text: str) -> Submission:
-        return Submission(name, name, text, Path(name), "py")
-
-    yield submission("answer", answer)
-    yield submission("stub", exercise.released_source or "")
+    yield _submission("answer", answer)
+    yield _submission("stub", exercise.released_source or "")
     for mistake in mistakes:
-        yield submission(f"mistake {mistake.name}", mistake.source(answer))
+        yield _submission(f"mistake {mistake.name}", mistake.source(answer))
     for variant in variants:
-        yield submission(f"variant {variant.name}", variant.source(answer))
+        yield _submission(f"variant {variant.name}", variant.source(answer))
+
+
+def _submission(name: str, text: str) -> Submission:
+    return Submission(name, name, text, Path(name), "py")
 
 
 def _judge_answer(proof: Proof, report: Report) -> None:
@@ -125,12 +161,19 @@ def _judge_mistake(proof: Proof, mistake: Mistake, report: Report) -> None:
         )
         return
     proof.caught += 1
-    names = {check.diagnosis["mistake"] for check in report.checks if check.diagnosis}
-    if mistake.name in names and names == {mistake.name}:
+    told = _diagnoses(report)
+    if told == {mistake.name}:
         proof.diagnosed += 1
     elif not mistake.near_miss:
-        told = ", ".join(sorted(names)) or "nothing"
-        proof.problems.append(f"mistake '{mistake.name}' is diagnosed as {told}")
+        proof.problems.append(f"mistake '{mistake.name}' is diagnosed as {_listed(told)}")
+
+
+def _diagnoses(report: Report) -> set[str]:
+    return {check.diagnosis["mistake"] for check in report.checks if check.diagnosis}
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
 
 
 def _judge_variant(proof: Proof, variant: Variant, report: Report) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from dlgrade.build import build
 from dlgrade.course import Course
 from dlgrade.engine import Run, RunPlan, Zygote
 from dlgrade.errors import GraderFault
+from dlgrade.fingerprints import fingerprints
 from dlgrade.report import Report
 from dlgrade.runsettings import RunSettings
 from dlgrade.submission import Submission
@@ -241,9 +243,6 @@ def test_several_submissions_at_a_time_get_what_each_gets_alone(course, run):
 
 def test_students_without_staff_files_get_the_same_feedback(course, zygote, tmp_path):
     """From recorded outputs alone the answer passes, and a mistake is named."""
-    from dlgrade.build import build
-    from dlgrade.fingerprints import fingerprints
-
     build(course, ["tiny"], extra=fingerprints(course.exercise("tiny")))
     shutil.copytree(course.root / "assignments", tmp_path / "assignments")
     exercise = Course(tmp_path).exercise("tiny")
@@ -258,7 +257,8 @@ def test_students_without_staff_files_get_the_same_feedback(course, zygote, tmp_
 
 
 def test_verify_proves_the_course(course):
-    """Answer, stub, mistakes and variants behave as an exercise's must."""
+    """Answer, stub, mistakes and variants behave as an exercise's must, with and without staff files."""
+    build(course, ["tiny"], extra=fingerprints(course.exercise("tiny")))
     proof = verify(course, "tiny")
     assert proof.problems == []
     assert (proof.mistakes, proof.caught, proof.diagnosed) == (6, 6, 6)
