@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from dlgrade.errors import SubmissionError
 from dlgrade.exercise import Exercise
 from dlgrade.report import Report
 from dlgrade.runsettings import RunSettings
+from dlgrade.source import outline
 from dlgrade.submission import Submission, exercise_of, find_submissions
 
 
@@ -43,6 +46,9 @@ def check(options: CheckOptions) -> int:
     submissions = find_submissions(options.path, exercise)
     for submission in submissions:
         _refuse_unreadable(submission, exercise)
+    if options.format == "text" and (problems := list(_syntax_problems(submissions))):
+        print(*problems, sep="\n")
+        return 1
     settings = _settings(options, exercise)
     with progress.shown() as display:
         display.loading()
@@ -66,6 +72,13 @@ def _refuse_unreadable(submission: Submission, exercise: Exercise) -> None:
             f"{submission.name} is empty; expected your answer to {exercise.id}"
             f" ('dlgrade start {exercise.id}' gives you the file to fill in)"
         )
+
+
+def _syntax_problems(submissions: Iterable[Submission]) -> Iterator[str]:
+    """What Python cannot read, told at once: every check would say it again some seconds later."""
+    for submission in submissions:
+        if (problem := outline(submission.text, submission.name).error) is not None:
+            yield f"{submission.name}, {problem}"
 
 
 def _settings(options: CheckOptions, exercise: Exercise) -> RunSettings:
@@ -92,11 +105,20 @@ def _show(report: Report, run: Run, options: CheckOptions, exercise: Exercise) -
     view = text_report.View(
         exercise=exercise,
         checks=run.checks,
-        path=printable(str(options.path), 200),
+        command=_command(options),
         part=options.part,
         data=data_sentences(report, exercise),
     )
     text_report.show(report, view, text_report.console(sys.stdout))
+
+
+def _command(options: CheckOptions) -> str:
+    """The command to repeat this check, without what the next one may change."""
+    words = ["dlgrade", "check"] + ([] if options.path == Path() else [str(options.path)])
+    for name in ("exercise", "course"):
+        if (value := getattr(options, name)) is not None:
+            words += [f"--{name}", str(value)]
+    return printable(shlex.join(words), 500)
 
 
 def data_sentences(report: Report, exercise: Exercise) -> list[str]:

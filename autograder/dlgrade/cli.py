@@ -21,6 +21,7 @@ TERMINATED: Final = 143
 FAULT: Final = 3
 
 TIERS = click.Choice(["quick", "cpu", "gpu", "auto"])
+CPU_TIERS = click.Choice(["quick", "cpu"])
 FORMATS = click.Choice(["text", "json"])
 MODES = click.Choice(["full", "core", "none"])
 FOLDER = click.Path(path_type=Path)
@@ -109,25 +110,21 @@ def grade(**options: Any) -> int:
 @_course_option
 def build(exercises: tuple[str, ...], only_check: bool, course: Path | None) -> int:
     """Write the students' files and the full answers of the course."""
-    from dlgrade import build as building
+    from dlgrade.authoring import rebuild
     from dlgrade.course import find_course
 
-    found = find_course(course)
-    changed = building.drift(found, exercises) if only_check else building.build(found, exercises)
-    for path in changed:
-        click.echo(path)
-    return 1 if only_check and changed else 0
+    return rebuild(find_course(course), exercises, only_check=only_check)
 
 
 @dlgrade.command()
 @click.argument("exercises", nargs=-1, metavar="[EXERCISE]...")
-@click.option("--tier", type=TIERS, default="quick", show_default=True, help="How much to run.")
+@click.option("--tier", type=CPU_TIERS, default="quick", show_default=True, help="How much to run.")
 @_format_option
 @_course_option
 def verify(exercises: tuple[str, ...], tier: str, format: str, course: Path | None) -> int:
     """Prove the checks of EXERCISE: answers pass, stubs score 0, every mistake is caught and named."""
+    from dlgrade.authoring import prove
     from dlgrade.course import find_course
-    from dlgrade.proving import prove
 
     return prove(find_course(course), exercises, tier=tier, format=format)
 

@@ -1,4 +1,4 @@
-"""Progress on stderr while a run is under way: bars with the time left on a terminal, else a line at times."""
+"""Progress on stderr while a run lasts: bars with the time left on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
+    from rich.console import Console
     from rich.progress import TaskID
 
     from dlgrade.checks import Check
@@ -40,21 +40,13 @@ def shown(*, plain: bool = False, stream: TextIO | None = None) -> Iterator[Prog
     if plain or not stream.isatty():
         yield PlainProgress(stream)
         return
-    from rich import progress as rich
     from rich.console import Console
 
-    columns = (
-        rich.SpinnerColumn(),
-        rich.TextColumn("{task.description}", markup=False),
-        rich.BarColumn(bar_width=24),
-        rich.TaskProgressColumn(),
-        rich.TimeElapsedColumn(),
-        rich.TextColumn("left:"),
-        rich.TimeRemainingColumn(),
-    )
-    console = Console(file=stream, highlight=False, markup=False, emoji=False)
-    with rich.Progress(*columns, console=console, transient=True, speed_estimate_period=120) as bars:
-        yield BarProgress(bars)
+    display = BarProgress(Console(file=stream, highlight=False, markup=False, emoji=False))
+    try:
+        yield display
+    finally:
+        display.close()
 
 
 class Shares:
@@ -80,23 +72,41 @@ class Shares:
 
 
 class BarProgress:
-    """One bar for the whole run, and one below it for each training."""
+    """A spinner while torch loads, then one bar for the whole run, and one below it for each training."""
 
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
-        self._whole = bars.add_task(LOADING, total=None, visible=False)
+    def __init__(self, console: Console) -> None:
+        from rich import progress as rich
+
+        self._status = console.status(LOADING)
+        columns = (
+            rich.TextColumn("{task.description}", markup=False),
+            rich.BarColumn(bar_width=24),
+            rich.TaskProgressColumn(),
+            rich.TimeElapsedColumn(),
+            rich.TextColumn("left:"),
+            rich.TimeRemainingColumn(),
+        )
+        self._bars = rich.Progress(*columns, console=console, transient=True, speed_estimate_period=120)
+        self._whole = self._bars.add_task("", total=None)
         self._trainings: dict[str, TaskID] = {}
         self._checks: dict[str, Check] = {}
         self._shares = Shares(0)
 
     def loading(self) -> None:
-        self._bars.update(self._whole, visible=True)
+        self._status.start()
 
     def opened(self, checks: Sequence[Check], submissions: int) -> None:
         self._checks = {check.id: check for check in checks}
         self._shares = Shares(len(checks))
         what = "checking" if submissions == 1 else f"grading {submissions} submissions"
-        self._bars.reset(self._whole, total=submissions, description=what, visible=True)
+        self._bars.reset(self._whole, total=submissions, description=what)
+        self._status.stop()
+        self._bars.start()
+
+    def close(self) -> None:
+        """Remove what is still shown."""
+        self._status.stop()
+        self._bars.stop()
 
     def watch(self, submission: str, event: Event) -> None:
         self._bars.update(self._whole, completed=self._shares.take(submission, event))

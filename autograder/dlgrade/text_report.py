@@ -7,9 +7,10 @@ which no markup can get out of.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from textwrap import shorten
 from typing import Final, TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -30,7 +31,8 @@ MESSAGE_LINES: Final = 8
 FRAMES: Final = 4
 OUTPUT_LINES: Final = 20
 _BREAK: Final = re.compile(r"\r\n|\n|\r")
-_INDENT: Final = 4
+_WORD: Final = 7  # columns for a verdict; a longer one moves its own row
+_INDENT: Final = _WORD + 3  # what belongs to a check stands under its title
 
 # symbol, its ASCII stand-in, style
 _MARKS: Final = {
@@ -49,14 +51,14 @@ class View:
     Attributes:
         exercise: for the titles and the order of parts.
         checks: as the run collected them; they know the tier that each needs.
-        path: the submission as the user named it, for the commands to type next.
+        command: what the user typed, for the commands to type next.
         part: the one part that was asked for, or None.
         data: a sentence for each data set that was used.
     """
 
     exercise: Exercise
     checks: Sequence[Check] = ()
-    path: str = ""
+    command: str = ""
     part: str | None = None
     data: Sequence[str] = ()
 
@@ -68,7 +70,10 @@ def console(stream: TextIO) -> Console:
 
 def show(report: Report, view: View, out: Console) -> None:
     """Print one report."""
-    out.print(Group(*_Page(report, view, ascii_only=out.options.ascii_only).renderables()))
+    page = _Page(report, view, ascii_only=out.options.ascii_only)
+    out.print(Group(*page.renderables()))
+    if step := page.next_step():
+        out.print(step, soft_wrap=True)  # a command is copied whole, so no line break may be put into it
 
 
 def mark(verdict: str, *, ascii_only: bool) -> Text:
@@ -91,9 +96,9 @@ def safe_lines(text: str, most: int) -> list[str]:
     return [printable(line.expandtabs(4), LINE) for line in lines]
 
 
-def count(number: int, noun: str) -> str:
-    """`1 check`, `2 checks`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def count(number: float, noun: str) -> str:
+    """`1 check`, `2 checks`, `0.5 points`."""
+    return f"{number:g} {noun}{'' if number == 1 else 's'}"
 
 
 class _Page:
@@ -104,18 +109,17 @@ class _Page:
         self._view = view
         self._ascii = ascii_only
         self._same = _same_ending(report)
+        self._told: set[str] = set()  # mistakes already shown: one slip often fails several checks
 
     def renderables(self) -> Iterator[RenderableType]:
         yield from self._header()
         if self._same is not None:
             yield Text("\nEvery check that ran ended the same way:", "bold")
             yield from self._came_back(self._same)
-        for part in self._view.exercise.parts:
-            results = [check for check in self._report.counted if check.part == part.name]
-            if results:
-                yield from self._part(part.name, results)
-        yield Text()
-        yield from self._remarks()
+        for name, results in self._parts():
+            yield from self._part(name, results)
+        if remarks := list(self._remarks()):
+            yield from (Text(), *remarks)
         yield from self._output()
         yield from self._end()
 
@@ -123,11 +127,7 @@ class _Page:
 
     def _header(self) -> Iterator[RenderableType]:
         report = self._report
-        title = Table.grid(expand=True, padding=(0, 2, 0, 0))
-        title.add_column(ratio=1)
-        title.add_column(justify="right", no_wrap=True)
-        title.add_row(Text(self._view.exercise.title, "bold"), Text(report.exercise, "dim"))
-        yield title
+        yield _spread(Text(self._view.exercise.title, "bold"), Text(report.exercise, "dim"))
         facts = f"{safe(report.submission)}  tier {report.tier}  isolation {report.isolation}"
         if report.device != "cpu":
             facts += f"  on {report.device}"
@@ -136,57 +136,74 @@ class _Page:
             yield Text(f"data: {sentence}", "dim")
         yield Rule(style="dim")
 
+    def _parts(self) -> Iterator[tuple[str, list[CheckResult]]]:
+        """The results that count, by part, in the exercise's order."""
+        counted = self._report.counted
+        names = [part.name for part in self._view.exercise.parts]
+        for name in dict.fromkeys([*names, *(check.part for check in counted)]):
+            if results := [check for check in counted if check.part == name]:
+                yield name, results
+
     # --- parts and checks -------------------------------------------------------------------------
 
     def _part(self, name: str, results: Sequence[CheckResult]) -> Iterator[RenderableType]:
         got, most = sum(c.points for c in results), sum(c.max_points for c in results)
         yield Text()
-        yield _row(Text(name, "bold"), _points(got, most), "bold")
+        yield _spread(Text(name, "bold"), Text(_points(got, most), "bold"))
         missing = [check for check in results if check.verdict == MISSING]
         if missing:
             yield self._not_filled_in(missing)
+        above: CheckResult | None = None
         for check in results:
             if check.verdict == BLOCKED:
-                yield self._blocked(check, results)
+                yield self._blocked(check, above)
             elif check.verdict != MISSING:
+                if above and above.verdict != PASSED and self._same is None:
+                    yield Text()
                 yield from self._check(check)
+                above = check
 
     def _not_filled_in(self, missing: Sequence[CheckResult]) -> RenderableType:
         reasons = list(dict.fromkeys(safe(check.message) for check in missing if check.message))
         why = f": {'; '.join(reasons)}" if reasons else ""
-        label = self._label(MISSING, f"not filled in yet{why}")
-        return _row(label, f"{count(len(missing), 'check')} wait{'s' * (len(missing) == 1)}", "yellow")
+        checks = f"{len(missing)} checks" if len(missing) > 1 else ""
+        return self._row(MISSING, Text(f"not filled in yet{why}"), checks, "yellow")
 
-    def _blocked(self, check: CheckResult, siblings: Sequence[CheckResult]) -> RenderableType:
+    def _blocked(self, check: CheckResult, previous: CheckResult | None) -> RenderableType:
         """One line, cut where it does not fit: the reason comes first."""
         needs = next((c.needs for c in self._view.checks if c.id == check.id), ())
         by_id = {result.id: result for result in self._report.checks}
         need = next((by_id[n] for n in needs if n in by_id and by_id[n].verdict != PASSED), None)
-        reason = f"waits for '{need.title}'" if need else check.message
-        if need is not None and need in siblings:
-            reason = f"waits for '{need.title}'" if len(siblings) > 2 else "waits for the check above"
-        label = self._label(BLOCKED, reason)
-        label.stylize("dim")
-        label.no_wrap, label.overflow = True, "ellipsis"
-        return _row(label, _points(0, check.max_points), "dim")
+        reason = check.message if need is None else f"waits for '{shorten(need.title, 40, placeholder='…')}'"
+        if need is not None and need is previous:
+            reason = "waits for the check above"
+        text = Text(f"{reason}: {check.title}", "dim", no_wrap=True, overflow="ellipsis")
+        return self._row(BLOCKED, text, _points(0, check.max_points), "dim")
 
     def _check(self, check: CheckResult) -> Iterator[RenderableType]:
-        title = self._label(check.verdict, check.title)
+        title = Text(check.title)
         if check.hidden:
-            title.append("  hidden", "dim")
+            title.append(" (hidden)", "dim")
         passed = check.verdict == PASSED
-        yield _row(title, _points(check.points, check.max_points), "dim" if passed else "red")
+        points = _points(check.points, check.max_points)
+        yield self._row(check.verdict, title, points, "dim" if passed else "red")
         if passed:
             return
         if self._same is None or check.hidden:
             yield from self._came_back(check)
         elif check.diagnosis:
-            yield self._mistake(check.diagnosis["text"])
+            yield self._mistake(check.diagnosis)
 
-    def _label(self, verdict: str, text: str) -> Text:
-        _, _, style = _MARKS.get(verdict, _WRONG)
-        label = Text(" ").append(mark(verdict, ascii_only=self._ascii))
-        return label.append(f" {verdict}  ", style).append(text)
+    def _row(self, verdict: str, text: Text, right: str, style: str) -> RenderableType:
+        """A symbol, the verdict, the text with its lines aligned, and what is at the right edge."""
+        grid = Table.grid(expand=True, padding=(0, 1, 0, 0))
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True, min_width=_WORD)
+        grid.add_column(ratio=1)
+        grid.add_column(no_wrap=True, justify="right")
+        word = Text(verdict, _MARKS.get(verdict, _WRONG)[2])
+        grid.add_row(mark(verdict, ascii_only=self._ascii), word, text, Text(right, style))
+        return grid
 
     def _came_back(self, check: CheckResult) -> Iterator[RenderableType]:
         """What the check saw, where it was raised, the mistake it looks like, and the next step."""
@@ -198,20 +215,21 @@ class _Page:
             if text.strip():
                 yield _indented(Text(safe(text.strip()), "bold"), _INDENT + 2)
         if check.diagnosis:
-            yield self._mistake(check.diagnosis["text"])
+            yield self._mistake(check.diagnosis)
         if check.help and self._same is None:
             yield _led("next:", "cyan", Text(check.help))
 
-    def _mistake(self, sentence: str) -> RenderableType:
-        return _led("mistake:", "bold yellow", Text(sentence, "bold"))
+    def _mistake(self, diagnosis: Mapping[str, str]) -> RenderableType:
+        if diagnosis["mistake"] in self._told:
+            return _led("mistake:", "yellow", Text("the one named above"))
+        self._told.add(diagnosis["mistake"])
+        return _led("mistake:", "bold yellow", Text(diagnosis["text"], "bold"))
 
     # --- after the checks -------------------------------------------------------------------------
 
     def _remarks(self) -> Iterator[RenderableType]:
         if self._report.fault:
-            yield Text(
-                f"grader fault: {safe(self._report.fault)}; this was not the answer's doing", "magenta"
-            )
+            yield Text(f"grader fault, not the answer's: {safe(self._report.fault)}", "magenta")
         for note in self._report.advice:
             yield Text(f"note: {safe(note)}", "dim")
         yield from self._deferred()
@@ -230,31 +248,33 @@ class _Page:
     def _output(self) -> Iterator[RenderableType]:
         if self._report.output.strip():
             lines = safe_lines(self._report.output, OUTPUT_LINES)
-            yield Panel(
-                Text("\n".join(lines)), title="your code printed", title_align="left", border_style="dim"
-            )
+            text, title = Text("\n".join(lines)), "your code printed"
+            yield from (Text(), Panel(text, title=title, title_align="left", border_style="dim"))
 
     def _end(self) -> Iterator[RenderableType]:
         report, hidden = self._report, self._view.exercise.hidden
         whole = report.exit_code == 0
+        yield Text()
         style = "bold green" if whole else "bold"
         what = "Score on the visible checks" if report.hidden_left else "Score"
         yield Text(f"{what}: {report.score:g} / {report.max_score:g}", style)
         if report.hidden_left:
             run = "runs" if report.hidden_left == 1 else "run"
-            worth = f"{count(report.hidden_left, 'hidden check')} ({hidden.points:g} points)"
+            worth = f"{count(report.hidden_left, 'hidden check')} ({count(hidden.points, 'point')})"
             yield Text(f"{worth} {run} at grading.", "dim")
         if not report.complete:
-            yield Text("The grader could not judge everything: run the command again.", "magenta")
-        if (step := self._next_step()) is not None:
-            yield step
+            yield Text("The grader could not judge everything; that is not your fault.", "magenta")
 
-    def _next_step(self) -> Text | None:
+    def next_step(self) -> Text | None:
         """The first part that is not done, and the command for it; else the tier that is left."""
-        for part in self._view.exercise.parts:
-            results = [check for check in self._report.counted if check.part == part.name]
+        if not self._report.complete:
+            return self._command("Next: the same again", "")
+        if self._same is not None:
+            return self._command("Next: mend this, then", "")
+        for name, results in self._parts():
             if any(check.verdict != PASSED for check in results):
-                return self._command(f"Next: {part.name}", f" --part {part.name}")
+                verb = "write" if all(check.verdict == MISSING for check in results) else "mend"
+                return self._command(f"Next: {verb} {name}, then", f" --part {name}")
         tiers = {check.id: check.tier for check in self._view.checks}
         later = [c for c in self._report.checks if c.verdict == DEFERRED and tiers.get(c.id) != "quick"]
         if self._view.part is not None:
@@ -264,9 +284,7 @@ class _Page:
         return None
 
     def _command(self, what: str, options: str) -> Text:
-        if not self._view.path:
-            return Text(what, "bold")
-        return Text(what, "bold").append(f"   dlgrade check {safe(self._view.path)}{options}", "cyan")
+        return Text(what, "bold").append(f"\n      {self._view.command}{options}", "cyan")
 
 
 def _same_ending(report: Report) -> CheckResult | None:
@@ -277,11 +295,12 @@ def _same_ending(report: Report) -> CheckResult | None:
     return ran[0] if alike and ran[0].message else None
 
 
-def _row(left: Text, right: str, style: str) -> RenderableType:
+def _spread(left: Text, right: Text) -> RenderableType:
+    """One text at the left edge, one at the right."""
     grid = Table.grid(expand=True, padding=(0, 2, 0, 0))
     grid.add_column(ratio=1)
     grid.add_column(justify="right", no_wrap=True)
-    grid.add_row(left, Text(right, style))
+    grid.add_row(left, right)
     return grid
 
 
@@ -304,4 +323,4 @@ def _points(got: float, most: float) -> str:
 
 def _worth(checks: Iterable[CheckResult]) -> str:
     points = [check.max_points for check in checks]
-    return f"{count(len(points), 'check')} ({sum(points):g} points)"
+    return f"{count(len(points), 'check')} ({count(sum(points), 'point')})"

@@ -57,16 +57,15 @@ def _first_problem(report: Report) -> Text:
     internal = [check for check in problems if check.verdict == INTERNAL]
     if not problems:
         return Text()
-    check = (internal or problems)[0]
-    return Text(_told(check), "magenta" if internal else "")
+    if internal:
+        return Text(f"grader fault: {_told(internal[0])}", "magenta")
+    whole = len(problems) > 1 and len({check.message for check in problems if check.verdict != BLOCKED}) == 1
+    return Text(safe(problems[0].message) if whole and problems[0].message else _told(problems[0]))
 
 
 def _told(check: CheckResult) -> str:
-    if check.diagnosis:
-        return f"{check.part}: {check.diagnosis['text']}"
-    what = check.message or check.title
-    prefix = "grader fault: " if check.verdict == INTERNAL else ""
-    return f"{prefix}{check.part}: {safe(what)}"
+    what = check.diagnosis["text"] if check.diagnosis else safe(check.message or check.title)
+    return f"{check.part}: {what}"
 
 
 def _total(reports: Sequence[Report], exercise: Exercise) -> Text:
