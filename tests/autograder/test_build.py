@@ -195,12 +195,14 @@ def test_students_cannot_be_left_without_what_they_need(tmp_path, maths):
 
 
 def test_constant_comes_after_what_it_calls(tmp_path):
-    """A given constant computed by a part's function comes after that function and what it needs."""
-    maths = MATHS + "\n\nUNIT = area(1)\n"
-    declaration = DECLARATION + '\n[[given]]\nname = "UNIT"\nsource = "reference/maths.py"\n'
-    assembly = assemble(load(tmp_path, maths=maths, exercise=declaration))
+    """A given constant computed by a part's function comes after it and after what that function calls."""
+    maths = MATHS.replace("scale * math.pi", "_unused() or math.pi") + "\n\nUNIT = area(1)\n"
+    given = "".join(
+        f'\n[[given]]\nname = "{name}"\nsource = "reference/maths.py"\n' for name in ("UNIT", "_unused")
+    )
+    assembly = assemble(load(tmp_path, maths=maths, exercise=DECLARATION + given))
     names = [unit.names[0] for unit in assembly.units]
-    assert names.index("UNIT") > names.index("area") > names.index("SCALE")
+    assert names.index("UNIT") > max(names.index("area"), names.index("_unused"))
     exec(compile(assembly.answer, "answer", "exec"), {"__name__": __name__})
 
 

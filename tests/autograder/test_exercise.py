@@ -8,7 +8,7 @@ from dlgrade.assembly import assemble
 from dlgrade.build import build
 from dlgrade.errors import CourseError
 from dlgrade.exercise import CheckCount, Limits, load_mistakes, load_variants
-from tests.autograder.small_course import DECLARATION, MISTAKES, VARIANT, load, write_course
+from tests.autograder.small_course import DECLARATION, MATHS, MISTAKES, VARIANT, load, write_course
 
 
 def run(source):
@@ -74,7 +74,7 @@ def test_public_declaration_is_the_same_exercise_without_its_secrets(tmp_path):
         ("memory_gb = 2", "memory_gb = true", r"'memory_gb' is true, expected a number above 0"),
         ("memory_gb = 2", "memroy_gb = 2", r"unknown key 'memroy_gb'; did you mean 'memory_gb'\?"),
         ("reference/maths.py", "reference/absent.py", r"source 'reference/absent\.py' not found"),
-        ("reference/maths.py", "../outside.py", r"source '\.\./outside\.py' not found"),
+        ("reference/maths.py", "../outside.py", r"source '\.\./outside\.py' not found; expected a file of"),
         (
             'name = "area"',
             'name = "volume"',
@@ -88,8 +88,9 @@ def test_public_declaration_is_the_same_exercise_without_its_secrets(tmp_path):
 def test_wrong_declaration_is_one_sentence(tmp_path, old, new, sentence):
     """A wrong exercise.toml is told by file, key, value and expectation."""
     assert old in DECLARATION
+    (tmp_path / "outside.py").write_text(MATHS)
     with pytest.raises(CourseError, match=sentence) as error:
-        load(tmp_path, exercise=DECLARATION.replace(old, new))
+        load(tmp_path / "course", exercise=DECLARATION.replace(old, new))
     assert "\n" not in str(error.value)
 
 
