@@ -1,4 +1,4 @@
-"""One pass over a split: training, accuracy, loss; on whichever device the model is."""
+"""One pass over a split, to train or to measure, on whichever device the model is."""
 
 import random
 
@@ -70,24 +70,3 @@ def evaluate(model, loader, device) -> float:
             correct += (model(inputs).argmax(dim=1) == labels).sum()
             examples += len(labels)
     return int(correct) / examples
-
-
-def validation_loss(model, loader, device) -> float:
-    """Measure a classifier's mean cross-entropy, in eval mode and without gradients.
-
-    Args:
-        model: module, inputs (N, ...) -> (N, K) logits, on `device`.
-        loader: iterable of (inputs (N, ...), labels (N,)) on any device; N may differ per batch.
-        device: where the computation runs.
-
-    Returns:
-        Mean loss per example in nats.
-    """
-    model.eval()
-    total_loss, examples = 0.0, 0
-    with torch.no_grad():
-        for inputs, labels in loader:
-            inputs, labels = inputs.to(device), labels.to(device)
-            total_loss += F.cross_entropy(model(inputs), labels, reduction="sum")
-            examples += len(labels)
-    return float(total_loss) / examples

@@ -102,15 +102,36 @@ def test_views_are_rotated_by_at_most_ten_degrees():
     assert tilts.max() > 7
 
 
-def test_colours_are_jittered_within_their_range():
-    """A grey and a red patch vary in brightness, the red one in saturation too, and all stay in 0..1."""
-    grey, red = np.full((32, 32, 3), 128, np.uint8), np.full((32, 32, 3), (160, 60, 60), np.uint8)
+def test_brightness_is_jittered_and_grey_stays_grey():
+    """A grey image's level spreads by at least 0.02; its three channels stay equal."""
+    grey = np.full((32, 32, 3), 128, np.uint8)
     centres = seeded_views(grey, 100)[:, :, 16, 16]
     assert centres.std(dim=0).min() > 0.02
-    assert (centres.amax(dim=1) - centres.amin(dim=1)).max() < 1e-2  # grey stays grey
-    views = seeded_views(red, 100)
-    ratios = views[:, 0, 16, 16] / views[:, 1, 16, 16]
+    assert (centres.amax(dim=1) - centres.amin(dim=1)).max() < 1e-2
+
+
+def test_contrast_is_jittered():
+    """The difference of two greys, relative to their mean, varies: brightness alone would keep it."""
+    image = np.full((32, 32, 3), 60, np.uint8)
+    image[8:24, 8:24] = 150
+    views = seeded_views(image, 100).mean(dim=1)
+    inner, outer = views[:, 16, 16], views[:, 16, 4]
+    contrast = (inner - outer) / (inner + outer)
+    assert contrast.max() / contrast.min() > 1.2
+
+
+def test_saturation_is_jittered():
+    """Red over green of a small patch on black varies, where brightness and contrast scale both alike."""
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[13:19, 13:19] = (160, 60, 60)
+    centres = seeded_views(image, 100)[:, :, 16, 16]
+    ratios = centres[:, 0] / centres[:, 1]
     assert ratios.max() / ratios.min() > 1.2
+
+
+def test_jittered_colours_stay_in_range():
+    """Before normalisation every value of every view of a noise image is in 0..1."""
+    views = seeded_views(picture(), 50)
     assert views.min() >= -1e-6
     assert views.max() <= 1 + 1e-6
 

@@ -1,6 +1,7 @@
 """fit: Adam, step decay, early stopping and the restored best weights, against a loop written out."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from reference.fit import fit
-from reference.training import evaluate, validation_loss
+from reference.training import evaluate
 from tests.reference.devices import DEVICES
 
 
@@ -102,15 +103,51 @@ def test_stops_early_and_restores_the_best_epoch(patience):
     )
 
 
+class Scripted(nn.Module):
+    """Its validation loss follows a script, one entry per epoch of one training batch."""
+
+    def __init__(self, script):
+        super().__init__()
+        self.register_buffer("script", torch.tensor(script, dtype=torch.double))
+        self.register_buffer("epoch", torch.tensor(-1))
+        self.weight = nn.Parameter(torch.zeros((), dtype=torch.double))
+
+    def forward(self, inputs):
+        if self.training:
+            self.epoch += 1
+        margin = self.weight * 0 - self.script[self.epoch]  # of label 0 over label 1: the higher, the worse
+        return torch.stack([margin, torch.zeros_like(margin)]).expand(len(inputs), 2)
+
+
+@pytest.mark.parametrize(
+    ("script", "patience", "epochs", "best"),
+    [
+        ([3, 2, 1, 2, 2, 2], 2, 5, 2),
+        ([3, 4, 2, 3, 1, 9, 9, 0], 2, 7, 4),  # each improvement starts the count again
+        ([1, 1, 1, 1], 2, 3, 0),  # an equal loss is no improvement
+        ([5, 4, 3], 1, 3, 2),  # ends with its epochs
+        ([1, 2, 0], 1, 2, 0),
+    ],
+)
+def test_follows_a_scripted_validation_loss(script, patience, epochs, best):
+    """It runs as many epochs as counted by hand and ends with the buffers of the first lowest loss."""
+    model, batch = Scripted(script), (torch.zeros(4, 1), torch.zeros(4, dtype=torch.long))
+    result = fit(model, [batch], [batch], epochs=len(script), lr=0.1, patience=patience)
+    assert result["val_loss"] == pytest.approx([math.log1p(math.exp(loss)) for loss in script[:epochs]])
+    assert (result["best_epoch"], model.epoch.item()) == (best, best)
+
+
 def test_the_returned_model_has_the_best_epochs_figures():
-    """Measured again, the model gives the best epoch's validation loss and accuracy, bit for bit."""
+    """Measured again in eval mode, the model gives the best epoch's validation loss and accuracy."""
     train, val = batches(30, seed=3), batches(17, seed=4)
     model = model_with_statistics()
     result = fit(model, train, val, epochs=15, lr=0.05, patience=15)
     best = result["best_epoch"]
     assert 0 < best < 14  # neither the first nor the last, so that restoring matters
     assert result["val_loss"][best] == min(result["val_loss"])
-    assert validation_loss(model, val, "cpu") == result["val_loss"][best]
+    inputs, labels = (torch.cat(column) for column in zip(*val, strict=True))
+    loss = F.cross_entropy(model.eval()(inputs), labels).item()
+    assert loss == pytest.approx(result["val_loss"][best], rel=1e-12)
     assert evaluate(model, val, "cpu") == result["val_accuracy"][best]
 
 

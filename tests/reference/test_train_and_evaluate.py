@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from reference.training import evaluate, seed_everything, train_one_epoch, validation_loss
+from reference.training import evaluate, seed_everything, train_one_epoch
 from tests.reference.devices import DEVICES
 
 
@@ -142,33 +142,20 @@ def test_accuracy_agrees_with_a_count_by_hand():
     assert evaluate(model, batches, "cpu") == sum(max(row) == row[label] for row, label in pairs) / 15
 
 
-def test_validation_loss_is_the_mean_over_examples():
-    """Over uneven batches it is the mean of all examples' losses, not of the batches' means."""
-    model, batches = classifier(), uneven_batches()
-    losses = [
-        F.cross_entropy(model(x[None]), y[None]).item() for b in batches for x, y in zip(*b, strict=True)
-    ]
-    loss = validation_loss(model, batches, "cpu")
-    assert type(loss) is float
-    assert math.isclose(loss, sum(losses) / 15, rel_tol=1e-12)
-
-
-@pytest.mark.parametrize("measure", [evaluate, validation_loss])
-def test_measuring_runs_in_eval_mode_without_gradients(measure):
+def test_accuracy_is_measured_in_eval_mode_without_gradients():
     """Every batch is seen once, in order, in eval mode, without gradients; these are on again after."""
     model, batches = classifier().train(), uneven_batches()
-    measure(model, batches, "cpu")
+    evaluate(model, batches, "cpu")
     assert model.seen == [(False, False, x[0, 0].item()) for x, _ in batches]
     assert torch.is_grad_enabled()
 
 
-@pytest.mark.parametrize("measure", [evaluate, validation_loss])
-def test_measuring_changes_no_parameter_and_no_buffer(measure):
+def test_measuring_changes_no_parameter_and_no_buffer():
     """A model with dropout and batch norm keeps its state bit for bit and gives the same figure twice."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3)).double()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    assert measure(model, uneven_batches(), "cpu") == measure(model, uneven_batches(), "cpu")
+    assert evaluate(model, uneven_batches(), "cpu") == evaluate(model, uneven_batches(), "cpu")
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
@@ -177,7 +164,7 @@ def test_one_example_is_enough():
     batch = uneven_batches((1,))
     model = classifier()
     assert evaluate(model, batch, "cpu") in (0.0, 1.0)
-    before = validation_loss(model, batch, "cpu")
+    before = F.cross_entropy(model(batch[0][0]), batch[0][1]).item()
     assert train_one_epoch(model, batch, torch.optim.SGD(model.parameters(), lr=0.1), "cpu") == before
 
 
@@ -198,5 +185,5 @@ def test_batches_follow_the_model_to_its_device(device):
     for where in ("cpu", device):
         model = classifier().to(where)
         loss = train_one_epoch(model, batches, torch.optim.SGD(model.parameters(), lr=0.1), where)
-        figures.append((loss, evaluate(model, batches, where), validation_loss(model, batches, where)))
+        figures.append((loss, evaluate(model, batches, where)))
     assert figures[1] == pytest.approx(figures[0], rel=1e-9)
