@@ -51,12 +51,26 @@ class Toy(Spec):
     def build(layers: list[tuple[Any, ...]], dtype: str, seed: int) -> nn.Module:
         built = [LAYERS.get(name, getattr(nn, name, None))(*args) for name, *args in layers]  # type: ignore[misc]
         model = nn.Sequential(*built).to(getattr(torch, dtype))
-        with torch.no_grad():
-            for name, value in [*model.named_parameters(), *model.named_buffers()]:
-                if value.is_floating_point():
-                    drawn = formula.parameter(formula.mix(seed, "toy"), name, tuple(value.shape))
-                    value.copy_(torch.from_numpy(drawn))
-        return model
+        return _with_formula_weights(model, formula.mix(seed, "toy"))
+
+
+class PretrainedResNet(Spec):
+    """A small residual network whose last layer is `fc`, with weights and statistics from a formula.
+
+    Args:
+        classes: of its own head.
+        width: features in front of `fc`.
+        dtype: name of a floating dtype.
+        seed: which weights.
+    """
+
+    def __init__(self, classes: int, *, width: int = 6, dtype: str = "float64", seed: int = 0) -> None:
+        super().__init__(classes=classes, width=width, dtype=dtype, seed=seed)
+
+    @staticmethod
+    def build(classes: int, width: int, dtype: str, seed: int) -> nn.Module:
+        model = _ResNet(classes, width).to(getattr(torch, dtype))
+        return _with_formula_weights(model, formula.mix(seed, "resnet"))
 
 
 class Batches(Spec):
@@ -208,7 +222,66 @@ class _Diary(nn.Module):
         self._counts += torch.tensor([0, 0, 1])
 
 
+class _Tied(nn.Module):
+    """Two square Linear layers that share one weight, under the names `encode` and `decode`."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.encode, self.decode = nn.Linear(width, width), nn.Linear(width, width)
+        self.decode.weight = self.encode.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        decoded: torch.Tensor = self.decode(torch.tanh(self.encode(x)))
+        return decoded
+
+
+def _frozen_linear(inputs: int, outputs: int) -> nn.Module:
+    """A Linear whose parameters take no gradient."""
+    return nn.Linear(inputs, outputs).requires_grad_(False)
+
+
+class _Residual(nn.Module):
+    """A 3 x 3 convolution with batch norm and ReLU, beside a shortcut."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.bn1(self.conv1(x))) + x
+
+
+class _ResNet(nn.Module):
+    """The outline of torchvision's ResNet, with one block; its layers in order are its forward pass."""
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU()
+        self.layer1 = _Residual(width)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(width, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.layer1(self.relu(self.bn1(self.conv1(x))))
+        logits: torch.Tensor = self.fc(self.avgpool(x).flatten(1))
+        return logits
+
+
+def _with_formula_weights(model: nn.Module, seed: int) -> nn.Module:
+    """Give every floating parameter and buffer its value from the formula."""
+    with torch.no_grad():
+        for name, value in [*model.named_parameters(), *model.named_buffers()]:
+            if value.is_floating_point():
+                value.copy_(torch.from_numpy(formula.parameter(seed, name, tuple(value.shape))))
+    return model
+
+
 LAYERS: dict[str, Callable[..., nn.Module]] = {
+    "TiedLinears": _Tied,
+    "FrozenLinear": _frozen_linear,
     "TrainModeShift": _Flaky,
     "StepCounter": _Ticking,
     "Scripted": _Scripted,
