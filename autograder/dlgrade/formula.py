@@ -32,10 +32,11 @@ def mix(*parts: int | str) -> int:
 def bits(seed: int, count: int) -> Array:
     """`count` 64-bit words of the stream `seed`."""
     with np.errstate(over="ignore"):
-        z = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_GOLDEN) + np.uint64(seed & _MASK)
+        z: Array = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_GOLDEN) + np.uint64(seed & _MASK)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+        z = z ^ (z >> np.uint64(31))
+    return z
 
 
 def uniform(seed: int, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Array:
@@ -74,4 +75,4 @@ def parameter(seed: int, name: str, shape: tuple[int, ...]) -> Array:
         return values / math.sqrt(math.prod(shape[1:]))
     if last == "weight":
         return 1.0 + 0.3 * values
-    return 0.3 * values
+    return np.asarray(0.3 * values)  # NumPy turns a product of shape () into a scalar
