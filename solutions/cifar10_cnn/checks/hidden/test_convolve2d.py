@@ -1,0 +1,52 @@
+"""convolve2d at its edges: fractional kernels on integer images, and kernels that do not fit."""
+
+import torch
+
+from dlgrade import compare
+from dlgrade.checks import check
+
+
+def floating(value, what):
+    """The result as floating numbers: exact integers are as good."""
+    value = compare.tensor(value, what=what)
+    return value if value.is_floating_point() else value.double()
+
+
+@check(
+    part="convolve2d",
+    points=2,
+    kind="value",
+    needs=("convolve2d_sums_kernel_times_window",),
+    help="The image may be of any integer type and the kernel still have fractions; neither may be rounded.",
+)
+def convolve2d_keeps_the_kernels_fractions(submission, oracle):
+    """a fractional kernel keeps its fractions on integer images of every width"""
+    for dtype, high in ((torch.uint8, 256), (torch.int16, 2**15), (torch.int64, 2**20)):
+        for image_size, kernel_size in (((6, 4), (2, 3)), ((3, 4), (3, 4)), ((2, 5), (1, 1))):
+            image = oracle.integers(*image_size, low=0, high=high).to(dtype).numpy()
+            kernel = oracle.normal(*kernel_size, dtype=torch.float64).numpy()
+            what = f"convolve2d of a {dtype} image and a fractional kernel".replace("torch.", "")
+            result = floating(submission.convolve2d(image, kernel), what)
+            compare.close(result, oracle.convolve2d(image, kernel), what=what, any_float=True)
+
+
+@check(
+    part="convolve2d",
+    points=1,
+    kind="property",
+    needs=("convolve2d_output_has_one_value_for_each_window",),
+    help="Compare both sides of the kernel with the image's before you start, and raise ValueError.",
+)
+def convolve2d_refuses_a_kernel_larger_than_the_image(submission, oracle):
+    """a kernel that is larger than the image in one direction is a ValueError, one that just fits is not"""
+    image = oracle.normal(3, 4).numpy()
+    for size in ((4, 4), (3, 5), (1, 5), (4, 1), (6, 7)):
+        kernel = oracle.normal(*size).numpy()
+        compare.raises(
+            "ValueError",
+            lambda kernel=kernel: submission.convolve2d(image, kernel),
+            what=f"convolve2d(image 3x4, kernel {size[0]}x{size[1]})",
+        )
+    kernel = oracle.normal(3, 4).numpy()
+    result = floating(submission.convolve2d(image, kernel), "convolve2d with a kernel that just fits")
+    compare.close(result, oracle.convolve2d(image, kernel), what="a kernel that just fits", any_float=True)

@@ -1,0 +1,145 @@
+"""Schedule, early stopping and best weights of fit, with validation losses that the check dictates.
+
+The toy's last layer adds a scripted number to the logit of class 0, the only class of the validation
+split: the higher it is, the lower the loss of that epoch, whatever the weights are.
+"""
+
+import torch
+
+from dlgrade import compare
+from dlgrade.checks import check
+from dlgrade.observation import observe
+from dlgrade.specs import Batches, Toy
+
+STEPS = 2  # batches in an epoch
+DIARY = "4._extra_state"
+
+
+def scripted(oracle, losses, **settings):
+    """Arguments of a fit whose validation loss of epoch e is about losses[e], in nats."""
+    toy = Toy(
+        ("Linear", 5, 6),
+        ("BatchNorm1d", 6),
+        ("Linear", 6, 3),
+        ("Scripted", [-float(loss) for loss in losses], STEPS),
+        ("Diary",),
+        seed=oracle.seed(),
+    )
+    x, y = oracle.normal(7, 5).double(), oracle.integers(7, low=0, high=3)
+    val_x, val_y = oracle.normal(5, 5).double(), torch.zeros(5, dtype=torch.int64)
+    loaders = Batches(x, y, batch_size=4, **settings), Batches(val_x, val_y, batch_size=3, **settings)
+    return toy, loaders
+
+
+def finished(side, toy, loaders, **options):
+    """Run fit; what it returned, the end state, and [epochs run, states loaded] from the toy's diary."""
+    result = side.fit(toy, *loaders, **options)
+    state = side.state(toy)
+    compare.require(isinstance(state, dict), "the toy has lost its state")
+    diary = compare.tensor(state.get(DIARY), what="the toy's diary", shape=(3,)).double()
+    return result, state, torch.stack([diary[0] / STEPS, diary[2]])
+
+
+def entry(result, key):
+    compare.require(isinstance(result, dict) and key in result, f"fit's dict has no '{key}'")
+    return result[key]
+
+
+def numbers(result, key):
+    """A list of fit's history as a tensor."""
+    entries = entry(result, key)
+    entries = entries.tolist() if hasattr(entries, "tolist") else entries
+    compare.require(isinstance(entries, list | tuple), f"'{key}' is not a list")
+    return torch.tensor([compare.number(e, what=f"an entry of '{key}'") for e in entries]).double()
+
+
+@check(
+    part="fit",
+    points=3,
+    kind="training",
+    help="StepLR(optimizer, 10, 0.1): step it once at the end of an epoch, and note the rate before training.",
+)
+def fit_decays_the_learning_rate_every_ten_epochs(submission, oracle):
+    """ten epochs run at lr, the next at a tenth of it, and the weights show it"""
+    toy, loaders = scripted(oracle, [4 - 0.25 * epoch for epoch in range(12)])
+    options = {"epochs": 12, "lr": 0.02, "patience": 12}
+    result, state, _ = finished(submission, toy, loaders, **options)
+    expected, reference, _ = finished(oracle, toy, loaders, **options)
+    rates = numbers(result, "lr")
+    observe("rates relative to the first", rates / 0.02)
+    compare.state(state, reference, what="after 12 epochs")
+    compare.close(rates, numbers(expected, "lr"), what="'lr'", rtol=1e-4, atol=1e-9)
+
+
+@check(
+    part="fit",
+    points=3,
+    kind="training",
+    help="Count the epochs in a row without a new lowest loss; a new lowest one starts the count again.",
+)
+def fit_stops_after_patience_epochs_without_improvement(submission, oracle):
+    """training stops after `patience` epochs in a row without a new lowest validation loss"""
+    scripts = (
+        (3, (3.0, 2.0, 2.5, 2.7, 1.5, 2.0, 2.2, 2.4, 1.0, 0.5)),  # the counter starts again at 1.5
+        (3, (3.0, 1.0, 2.6, 2.2, 1.8, 1.4, 1.3, 1.2)),  # better than the epoch before is not enough
+        (2, (1.0, 1.5, 2.0, 2.5, 3.0)),
+        (1, (3.0, 2.0, 2.5, 1.0, 0.5)),
+        (4, (2.0, 1.0, 2.0, 2.0)),  # too few epochs to stop early
+    )
+    for patience, losses in scripts:
+        toy, loaders = scripted(oracle, losses)
+        options = {"epochs": len(losses), "lr": 0.001, "patience": patience}
+        result, _, ran = finished(submission, toy, loaders, **options)
+        _, _, reference = finished(oracle, toy, loaders, **options)
+        what = f"with patience {patience} and {len(losses)} epochs at most"
+        observe(
+            f"best epoch {what}", torch.tensor(compare.number(entry(result, "best_epoch"), what="best_epoch"))
+        )
+        compare.close(ran[0], reference[0], what=f"the number of epochs run {what}")
+        for key in ("train_loss", "val_loss", "val_accuracy", "lr"):
+            length = len(numbers(result, key))
+            compare.require(length == int(reference[0]), f"'{key}' has {length} entries {what}")
+
+
+@check(
+    part="fit",
+    points=3,
+    kind="training",
+    help="Keep a copy of the state dict at each new lowest loss; load it when training ends, however it ends.",
+)
+def fit_ends_with_the_best_weights_and_buffers(submission, oracle):
+    """the model ends with the weights and buffers of the epoch with the lowest validation loss"""
+    for patience, losses in (
+        (2, (3.0, 1.0, 2.0, 2.5, 0.5)),
+        (9, (3.0, 2.0, 1.0, 2.0, 1.5)),
+        (3, (1.0, 2.0, 3.0)),
+    ):
+        toy, loaders = scripted(oracle, losses)
+        options = {"epochs": len(losses), "lr": 0.01, "patience": patience}
+        result, state, ran = finished(submission, toy, loaders, **options)
+        expected, reference, _ = finished(oracle, toy, loaders, **options)
+        what = f"with patience {patience} and {len(losses)} epochs at most"
+        best = compare.number(entry(result, "best_epoch"), what="best_epoch")
+        observe(f"[epochs run, states loaded] {what}", ran)
+        observe(f"best epoch {what}", torch.tensor(best))
+        compare.close(state.get("3.ticks"), reference["3.ticks"], what=f"the buffer that counts steps {what}")
+        compare.state(state, reference, what=f"at the end, {what}")
+        compare.close(best, float(entry(expected, "best_epoch")), what=f"best_epoch {what}")
+
+
+@check(
+    part="fit",
+    points=1,
+    kind="property",
+    help="Training and validation both compute on the device: hand it on, and move each batch.",
+)
+def fit_moves_batches_to_the_device(submission, oracle):
+    """training and validation batches are moved to the device before they are used"""
+    toy, loaders = scripted(oracle, (2.0, 1.0), elsewhere=True)
+    options = {"epochs": 2, "lr": 0.01, "patience": 2, "device": "cpu"}
+    result, state, _ = finished(submission, toy, loaders, **options)
+    expected, reference, _ = finished(oracle, toy, loaders, **options)
+    compare.close(
+        numbers(result, "val_loss"), numbers(expected, "val_loss"), what="'val_loss'", rtol=1e-5, atol=1e-5
+    )
+    compare.state(state, reference, what="after two epochs of moved batches")

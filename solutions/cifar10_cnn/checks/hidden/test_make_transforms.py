@@ -1,0 +1,147 @@
+"""How the train transform augments, measured on synthetic images over many calls."""
+
+import math
+
+import torch
+
+from dlgrade import compare
+from dlgrade.checks import check
+from dlgrade.observation import observe
+from dlgrade.specs import Image
+
+MEAN = torch.tensor((0.4914, 0.4822, 0.4465), dtype=torch.float64).view(3, 1, 1)
+STD = torch.tensor((0.2470, 0.2435, 0.2616), dtype=torch.float64).view(3, 1, 1)
+ANGLE = 10.0  # degrees, at most
+
+
+def pair(submission):
+    """The two transforms, which stay with the submission."""
+    made = submission.make_transforms()
+    two = isinstance(made, tuple | list) and len(made) == 2
+    compare.require(two, "make_transforms() does not return a pair (train, test)")
+    compare.require(all(map(callable, made)), "make_transforms() returns something that is not a transform")
+    return made
+
+
+def apply(transform, image, what):
+    """The transformed image as pixels in 0..1, channels first: the normalisation undone."""
+    result = compare.tensor(transform(image), what=what, shape=(3, 32, 32)).double()
+    return result * STD + MEAN
+
+
+def halves(dim):
+    """An image whose first half along `dim` is dark and whose second half is bright."""
+    pixels = torch.full((32, 32, 3), 60, dtype=torch.uint8)
+    pixels.narrow(dim, 16, 16).fill_(190)
+    return pixels
+
+
+@check(
+    part="make_transforms",
+    points=1,
+    kind="property",
+    needs=("transforms_give_float_tensors",),
+    help="Cats look left as often as right, but they do not stand on their heads.",
+)
+def train_transform_mirrors_half_of_the_images(submission, oracle):
+    """about half of the training images are mirrored left to right, none is upside down"""
+    train, _ = pair(submission)
+    calls, mirrored, inverted = 180, 0, 0
+    sideways, upright = Image(halves(1)), Image(halves(0))
+    for _ in range(calls):
+        image = apply(train, sideways, "the train transform of an image")
+        mirrored += bool(image[:, :, 6:12].mean() > image[:, :, 20:26].mean())
+    for _ in range(24):
+        image = apply(train, upright, "the train transform of an image")
+        inverted += bool(image[:, 6:12].mean() > image[:, 20:26].mean())
+    observe("[never mirrored, always mirrored, ever upside down]", torch.tensor(
+        [float(mirrored == 0), float(mirrored == calls), float(inverted > 0)]
+    ))  # fmt: skip
+    compare.require(inverted == 0, f"{inverted} of 24 training images are upside down")
+    compare.frequency(mirrored, calls, 0.5, what="mirroring")
+
+
+@check(
+    part="make_transforms",
+    points=1,
+    kind="property",
+    needs=("transforms_give_float_tensors",),
+    help="Turn each training image by a random angle of at most 10 degrees, either way.",
+)
+def train_transform_rotates_by_a_few_degrees(submission, oracle):
+    """training images are rotated, by at most 10 degrees"""
+    train, _ = pair(submission)
+    edge = Image(halves(0))
+    slopes = []
+    for _ in range(60):
+        grey = apply(train, edge, "the train transform of an image").mean(0)
+        column = (grey - grey[4:8].mean()) / (grey[24:28].mean() - grey[4:8].mean() + 1e-9)
+        bright = column[8:24].clamp(0, 1).sum(0)  # rows of the bright half seen in each column
+        slopes.append(float(bright[20:24].mean() - bright[8:12].mean()) / 12)
+    angles = torch.tensor([math.degrees(math.atan(slope)) for slope in slopes])
+    moved, far = int((angles.abs() > 1.5).sum()), int((angles.abs() > ANGLE + 6).sum())
+    compare.chance(0.5**60)  # 60 angles below 5 degrees; an angle of 5 is always seen
+    observe("[any rotation, too far]", torch.tensor([float(moved > 0), float(far > 0)]))
+    compare.require(moved > 0, "the train transform rotates no image")
+    compare.require(far == 0, f"{far} of 60 training images are rotated by far more than 10 degrees")
+
+
+@check(
+    part="make_transforms",
+    points=1,
+    kind="property",
+    needs=("transforms_give_float_tensors",),
+    help="Vary brightness, contrast or saturation a little; colours are jittered before they are normalised.",
+)
+def train_transform_jitters_colours(submission, oracle):
+    """the colours of training images vary"""
+    train, _ = pair(submission)
+    shade = Image(torch.tensor([180, 120, 70], dtype=torch.uint8).expand(32, 32, 3).contiguous())
+    colours = [apply(train, shade, "the train transform of an image")[:, 14:18, 14:18] for _ in range(16)]
+    spread = float((torch.stack(colours) - colours[0]).abs().max())
+    compare.chance(1e-12)  # a continuous factor drawn 16 times, each within half a grey level
+    observe("do colours vary", torch.tensor(float(spread > 1e-3)))
+    compare.require(spread > 1e-3, "the colours of an image are the same every time")
+
+
+@check(
+    part="make_transforms",
+    points=1,
+    kind="value",
+    needs=("transforms_give_float_tensors",),
+    help="Both splits need the same normalisation, applied once, after the colours were jittered.",
+)
+def train_transform_normalises_as_the_test_transform_does(submission, oracle):
+    """augmented images are normalised with the same statistics and stay within the range of pixels"""
+    train, _ = pair(submission)
+    dark = Image(torch.full((32, 32, 3), 8, dtype=torch.uint8))
+    noise = Image(oracle.integers(32, 32, 3, low=0, high=256).to(torch.uint8))
+    centre = torch.stack(
+        [apply(train, dark, "the train transform of a dark image")[:, 8:24, 8:24] for _ in range(8)]
+    )
+    grey = float(centre.mean())
+    images = torch.stack([apply(train, noise, "the train transform of an image") for _ in range(8)])
+    low, high = float(images.min()), float(images.max())
+    facts = [grey > 0.1, low < -0.01, high > 1.01]
+    observe("[dark is not dark, below black, above white]", torch.tensor([float(fact) for fact in facts]))
+    compare.require(not facts[0], f"an almost black training image comes out with a grey level of {grey:.2f}")
+    compare.require(not facts[1] and not facts[2], f"training images range from {low:.2f} to {high:.2f}")
+
+
+@check(
+    part="make_transforms",
+    points=1,
+    kind="property",
+    needs=("test_transform_normalises_with_the_given_statistics",),
+    help="A uint8 array is (32, 32, 3), a uint8 tensor (3, 32, 32); bring all to one form first.",
+)
+def transforms_accept_arrays_and_tensors(submission, oracle):
+    """a uint8 array or tensor is transformed as the PIL image of the same pixels is"""
+    train, test = pair(submission)
+    pixels = oracle.integers(32, 32, 3, low=0, high=256).to(torch.uint8)
+    expected = pixels.permute(2, 0, 1).double() / 255
+    forms = {"array": pixels.numpy(), "tensor": pixels.permute(2, 0, 1).contiguous()}
+    for name, form in forms.items():
+        apply(train, form, f"the train transform of a uint8 {name}")
+        result = apply(test, form, f"the test transform of a uint8 {name}")
+        compare.close(result, expected, what=f"the test transform of a uint8 {name}", rtol=1e-3, atol=1e-3)
