@@ -23,8 +23,9 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -177,15 +178,10 @@ class Run:
                 self._datasets[name] = open_data(datasets.open_(name, seed=self._settings.seed), folder)
 
     def _announce(self, items: list[tuple[Check, pytest.Item]]) -> None:
-        import torch
-        import torchvision
-
-        versions = {
-            "python": platform.python_version(),
-            "dlgrade": dlgrade.__version__,
-            "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
-        }
+        versions = {"python": platform.python_version(), "dlgrade": dlgrade.__version__}
+        for name in {"torch": None} | dict.fromkeys(self._exercise.preload):
+            with suppress(PackageNotFoundError):  # a module may be called other than its distribution
+                versions[name] = version(name)
         data = {opened.title: opened.checksum for opened in self._datasets.values()}
         titles = {name: opened.title for name, opened in self._datasets.items()}
         ready = {"event": "ready", "versions": versions, "data": data, "titles": titles}

@@ -155,7 +155,11 @@ class Run:
         }
         self._control.send(json.dumps({"run": request}).encode())
         self.checks: list[Check] = []
-        self.ready = self._await_ready()
+        try:
+            self.ready = self._await_ready()
+        except BaseException:
+            self.close()
+            raise
 
     def _await_ready(self) -> dict[str, Any]:
         ready: dict[str, Any] = {}
@@ -186,6 +190,10 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the checker and remove the run's folder."""
         self._control.close()
         self._folder.cleanup()
 

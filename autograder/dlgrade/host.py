@@ -147,11 +147,13 @@ class Host:
     # --- objects ----------------------------------------------------------------------------------
 
     def _target(self, target: Header, decoder: Decoder) -> Callable[..., Any]:
+        function: Callable[..., Any]
         if "name" in target:
-            function: Callable[..., Any] = getattr(self._module, target["name"])
+            function = getattr(self._module, target["name"])
             return function
         owner = self._object(target["object"], decoder)
-        return owner if target["method"] == "__call__" else getattr(owner, target["method"])
+        function = owner if target["method"] == "__call__" else getattr(owner, target["method"])
+        return function
 
     def _handle(self, value: Any, _encoder: Encoder) -> Header | None:
         """A node for what must stay here: modules and other objects, but no plain containers."""

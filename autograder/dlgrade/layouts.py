@@ -79,11 +79,11 @@ def transplant(
 def _places(target: RemoteModule, values: Values) -> dict[str, tuple[int, ...]]:
     """Floating parameters of the answer, and its buffers where the reference has some to give."""
     layout = target.layout
-    entries = [entry[:3] for entry in layout.parameters]
-    parameters = sum(entry[1].is_floating_point for entry in entries)
-    if len(values) > parameters or any(entry[0] in values for entry in layout.buffers):
+    entries = layout.parameters
+    parameters = sum(entry.dtype.is_floating_point for entry in entries)
+    if len(values) > parameters or any(entry.name in values for entry in layout.buffers):
         entries += layout.buffers
-    return {name: shape for name, dtype, shape in entries if dtype.is_floating_point}
+    return {entry.name: entry.shape for entry in entries if entry.dtype.is_floating_point}
 
 
 def _by_name(values: Values, shapes: Shapes) -> Layer | None:

@@ -53,12 +53,11 @@ class Oracle(Subject):
 
     def weights(self, module: RemoteModule) -> dict[str, torch.Tensor]:
         """Values for all floating parameters and buffers of a module, from this check's formula."""
-        entries = [entry[:3] for entry in (*module.layout.parameters, *module.layout.buffers)]
         stream = self._stream()
         return {
-            name: torch.from_numpy(formula.parameter(stream, name, shape)).to(dtype)
-            for name, dtype, shape in entries
-            if dtype.is_floating_point
+            entry.name: torch.from_numpy(formula.parameter(stream, entry.name, entry.shape)).to(entry.dtype)
+            for entry in (*module.layout.parameters, *module.layout.buffers)
+            if entry.dtype.is_floating_point
         }
 
     def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:

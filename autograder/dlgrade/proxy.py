@@ -183,7 +183,7 @@ class Channel:
             return reply.with_drift()
         indices = [i for i, tensor in enumerate(reply.tensors) if any(tensor is other for other in tied)]
         graph = _Graph(self, reply.number, indices, len(reply.tensors))
-        results = _Attach.apply(graph, tied, *leaves)  # type: ignore[no-untyped-call]
+        results = _Attach.apply(graph, tied, *leaves)
         swaps = {id(before): after for before, after in zip(tied, results, strict=True)}
         reply.tensors = [swaps.get(id(tensor), tensor) for tensor in reply.tensors]
         reply.value = replace_tensors(reply.value, swaps)
@@ -280,34 +280,45 @@ class _Attach(torch.autograd.Function):
 
 
 @dataclass(frozen=True)
+class Entry:
+    """One parameter or buffer of a module, as the other side lists it."""
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    requires_grad: bool = False
+
+    @classmethod
+    def parse(cls, name: Any, dtype: Any, shape: Any, requires_grad: Any = False) -> Entry:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise Violation("a parameter's name may hold letters, digits, '_' and '.' only, 128 at most")
+        if not isinstance(dtype, str) or dtype not in DTYPES:
+            raise Violation(f"parameter {name} has a dtype that cannot be graded")
+        return cls(name, DTYPES[dtype], checked_shape(shape), requires_grad is True)
+
+
+@dataclass(frozen=True)
 class Layout:
     """Names, dtypes and shapes of a module's parameters and buffers, as the other side lists them."""
 
-    parameters: tuple[tuple[str, torch.dtype, tuple[int, ...], bool], ...]
-    buffers: tuple[tuple[str, torch.dtype, tuple[int, ...]], ...]
+    parameters: tuple[Entry, ...]
+    buffers: tuple[Entry, ...]
     training: bool
 
     @classmethod
     def parse(cls, node: Any) -> Layout:
         try:
-            parameters = tuple((*_entry(n, d, s), flag is True) for n, d, s, flag in node["parameters"])
-            buffers = tuple(_entry(n, d, s) for n, d, s in node["buffers"])
+            parameters = tuple(Entry.parse(*values) for values in node["parameters"])
+            buffers = tuple(Entry.parse(*values) for values in node["buffers"])
             training = node["training"] is True
         except (TypeError, ValueError, KeyError):
             raise Violation("a module's list of parameters is malformed") from None
-        if len(parameters) + len(buffers) > wire.STATE.buffers:
+        entries = (*parameters, *buffers)
+        if len(entries) > wire.STATE.buffers:
             raise Violation(f"a module lists more than {wire.STATE.buffers} parameters and buffers")
-        if len({entry[0] for entry in (*parameters, *buffers)}) < len(parameters) + len(buffers):
+        if len({entry.name for entry in entries}) < len(entries):
             raise Violation("a module lists two parameters under one name")
         return cls(parameters, buffers, training)
-
-
-def _entry(name: Any, dtype: Any, shape: Any) -> tuple[str, torch.dtype, tuple[int, ...]]:
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise Violation("a parameter's name may hold letters, digits, '_' and '.' only, 128 at most")
-    if dtype not in DTYPES:
-        raise Violation(f"parameter {name} has a dtype that cannot be graded")
-    return name, DTYPES[dtype], checked_shape(shape)
 
 
 class RemoteObject:
@@ -393,12 +404,12 @@ class RemoteModule(nn.Module):
     def _adopt(self, layout: Layout) -> None:
         """Keep the parameters whose place is unchanged, so that optimizers hold the same objects."""
         cache = {}
-        for name, dtype, shape, requires_grad in layout.parameters:
-            old = self._cache.get(name)
-            if old is None or old.shape != shape or old.dtype != dtype:
-                old = nn.Parameter(torch.empty(shape, dtype=dtype), requires_grad=False)
-            old.requires_grad_(requires_grad and dtype.is_floating_point)
-            cache[name] = old
+        for entry in layout.parameters:
+            old = self._cache.get(entry.name)
+            if old is None or old.shape != entry.shape or old.dtype != entry.dtype:
+                old = nn.Parameter(torch.empty(entry.shape, dtype=entry.dtype), requires_grad=False)
+            old.requires_grad_(entry.requires_grad and entry.dtype.is_floating_point)
+            cache[entry.name] = old
         self._cache, self._layout = cache, layout
         self._synced = {name: value for name, value in self._synced.items() if name in cache}
         self.training = layout.training
@@ -407,12 +418,15 @@ class RemoteModule(nn.Module):
         reply = self._channel.ask("pull", caps=wire.STATE, module=self._reference(), values=list(values))
         self._adopt(Layout.parse(reply.header.get("layout")))
         self._layout_stale = False
-        expected = [entry[:3] for what in values for entry in getattr(self._layout, what)]
+        expected: list[Entry] = [entry for what in values for entry in getattr(self._layout, what)]
         if not isinstance(reply.value, list) or len(reply.value) != len(expected):
             raise Violation("a module's values are not as many as it lists")
-        for (name, dtype, shape), value in zip(expected, reply.value, strict=True):
-            if not isinstance(value, torch.Tensor) or value.shape != shape or value.dtype != dtype:
-                raise Violation(f"the value of {name} has another shape or dtype than listed")
+        for entry, value in zip(expected, reply.value, strict=True):
+            if not isinstance(value, torch.Tensor) or (value.shape, value.dtype) != (
+                entry.shape,
+                entry.dtype,
+            ):
+                raise Violation(f"the value of {entry.name} has another shape or dtype than listed")
         return reply.value
 
     def _refresh(self) -> None:
@@ -465,7 +479,7 @@ class RemoteModule(nn.Module):
         self._push()
         values = self._pull("buffers")
         dot = prefix + "." if prefix else ""
-        yield from ((dot + entry[0], v) for entry, v in zip(self._layout.buffers, values, strict=True))
+        yield from ((dot + entry.name, v) for entry, v in zip(self._layout.buffers, values, strict=True))
 
     def get_parameter(self, target: str) -> nn.Parameter:
         return dict(self.named_parameters())[target]

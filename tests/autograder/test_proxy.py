@@ -324,7 +324,7 @@ def test_specs_are_built_once_and_read_back(subject, direct):
     subject.train(toy, batches, optimizer)
     model = Toy.build(**toy.fields)
     for _ in range(2):
-        direct["train"](model, Batches.build([x, y], 4), torch.optim.SGD(model.parameters(), lr=0.1))
+        direct["train"](model, Batches.build(**batches.fields), torch.optim.SGD(model.parameters(), lr=0.1))
     found = subject.state(toy)
     assert all(torch.equal(found[name], value) for name, value in model.state_dict().items())
     assert not torch.equal(found["0.weight"], start["0.weight"])

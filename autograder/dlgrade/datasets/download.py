@@ -30,7 +30,7 @@ ENCODER_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 
 def cifar10(folder: Path, progress: Progress) -> Path:
     """The original archive, 170 MB."""
-    from torchvision.datasets import CIFAR10  # type: ignore[import-untyped]
+    from torchvision.datasets import CIFAR10
 
     return _file("cifar10", CIFAR10.url, folder / CIFAR10.filename, CIFAR10.tgz_md5, progress)
 
