@@ -12,9 +12,9 @@ import torch
 
 from dlgrade import formula, layouts
 from dlgrade.errors import GraderFault
-from dlgrade.outcome import Outcome, PartMissing, TimedOut, Unmappable
+from dlgrade.outcome import CheckFailed, Outcome, PartMissing, TimedOut, Unmappable
 from dlgrade.process import Deadline, WorkerProcess, WorkerSettings
-from dlgrade.proxy import Channel, Peer, RemoteModule, Subject
+from dlgrade.proxy import Channel, Peer, RemoteModule, RemoteObject, Subject
 from dlgrade.specs import Trainer
 
 
@@ -83,6 +83,9 @@ class Answer(Subject):
             Unmappable: the weights cannot be given to its parameters without guessing.
         """
         built = super().build(name, *args, **kwargs)
+        if not isinstance(built, RemoteModule | RemoteObject):
+            kind = "None (is a return missing?)" if built is None else f"a {type(built).__name__}"
+            raise CheckFailed(f"{name}(...) gives {kind}, expected an object to work with")
         if weights is not None:
             if not isinstance(built, RemoteModule):
                 raise Unmappable(f"{name} is no nn.Module, so it has no parameters to compare")
