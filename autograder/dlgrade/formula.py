@@ -49,8 +49,9 @@ def normal(seed: int, shape: tuple[int, ...]) -> Array:
     """float64 values of mean 0 and variance 1, bell-shaped, within +-3.47."""
     words = bits(seed, 2 * math.prod(shape))
     halves = np.stack([words >> np.uint64(32), words & np.uint64(0xFFFFFFFF)]).astype(np.float64)
-    total = (halves * 2.0**-32).sum(axis=0).reshape(2, -1).sum(axis=0)  # four uniforms a value
-    return ((total - 2.0) * math.sqrt(3.0)).reshape(shape)
+    total: Array = (halves * 2.0**-32).sum(axis=0).reshape(2, -1).sum(axis=0)  # four uniforms a value
+    scaled: Array = (total - 2.0) * math.sqrt(3.0)
+    return scaled.reshape(shape)
 
 
 def integers(seed: int, shape: tuple[int, ...], low: int, high: int) -> Array:
