@@ -6,18 +6,21 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from dlgrade import build, planning, progress, sandbox
 from dlgrade.course import Course
 from dlgrade.errors import UsageError
 from dlgrade.exercise import load_mistakes, load_variants
-from dlgrade.verify import Proof, verify
+
+if TYPE_CHECKING:
+    from dlgrade.verify import Proof
 
 
 def rebuild(course: Course, names: Sequence[str], *, only_check: bool) -> int:
     """Print the files that change, and write them unless only asked; 1 if asked and there are any."""
     _require_staff(course)
-    from dlgrade.fingerprints import fingerprints
+    from dlgrade.fingerprints import fingerprints  # needs torch
 
     recorded: dict[str, str] = {}
     for name in names or course.exercises():
@@ -31,6 +34,8 @@ def rebuild(course: Course, names: Sequence[str], *, only_check: bool) -> int:
 def prove(course: Course, names: Sequence[str], *, tier: str, format: str) -> int:
     """Prove each exercise, by default all, and print it; 1 if a property of one does not hold."""
     _require_staff(course)
+    from dlgrade.verify import verify  # needs torch
+
     mode, holds = sandbox.strongest("core"), True
     for name in names or course.exercises():
         with progress.shown() as display:

@@ -129,6 +129,20 @@ def verify(exercises: tuple[str, ...], tier: str, format: str, course: Path | No
     return prove(find_course(course), exercises, tier=tier, format=format)
 
 
+@dlgrade.command()
+@click.argument("exercise")
+@click.option("--tier", type=TIERS, default="cpu", show_default=True, help="How much to run.")
+@click.option("--seeds", type=click.IntRange(min=2), default=12, show_default=True, help="Independent runs.")
+@click.option("--stand-in", is_flag=True, help="Measure on the generated stand-in, whatever is imported.")
+@_course_option
+def calibrate(exercise: str, tier: str, seeds: int, stand_in: bool, course: Path | None) -> int:
+    """Measure what the full answer of EXERCISE reaches, and set its thresholds by it."""
+    from dlgrade import calibrating
+    from dlgrade.course import find_course
+
+    return calibrating.calibrate(find_course(course), exercise, tier=tier, seeds=seeds, stand_in=stand_in)
+
+
 dlgrade.add_command(data)
 
 
@@ -165,6 +179,4 @@ def _logged(error: Exception) -> str:
     handle, file = tempfile.mkstemp(prefix="dlgrade-fault-", suffix=".log")
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
         log.write("".join(traceback.format_exception(error)))
-    return (
-        f"unexpected {type(error).__name__}, the grader's own fault and no score; the traceback is in {file}"
-    )
+    return f"unexpected {type(error).__name__}, our own fault; the traceback is in {file}"

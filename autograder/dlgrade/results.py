@@ -60,7 +60,7 @@ def safe_id(name: str) -> str:
 def grades_csv(reports: list[Report]) -> str:
     """The table of grades; a report that is not complete has no score, so that nobody imports one."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)  # with \r\n: by any other line end it leaves a lone \r unquoted
     writer.writerow(COLUMNS)
     for report in reports:
         score = report.score if report.complete else ""

@@ -134,7 +134,7 @@ class _Page:
         yield Text(facts, "dim")
         for sentence in self._view.data:
             yield Text(f"data: {sentence}", "dim")
-        yield Rule(style="dim")
+        yield Rule(characters="-" if self._ascii else "─", style="dim")
 
     def _parts(self) -> Iterator[tuple[str, list[CheckResult]]]:
         """The results that count, by part, in the exercise's order."""
@@ -280,7 +280,8 @@ class _Page:
         if self._view.part is not None:
             return self._command("Next: the other parts", "")
         if later:
-            return self._command("Next: training", f" --tier {tiers.get(later[0].id, 'cpu')}")
+            tier = tiers.get(later[0].id, "cpu")
+            return self._command(f"Next: the checks of tier {tier}", f" --tier {tier}")
         return None
 
     def _command(self, what: str, options: str) -> Text:

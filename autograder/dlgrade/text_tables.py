@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich import box
 from rich.console import Console
@@ -15,7 +15,9 @@ from dlgrade.exercise import Exercise
 from dlgrade.outcome import BLOCKED, DEFERRED, INTERNAL, MISSING, PASSED, VERDICTS
 from dlgrade.report import CheckResult, Report
 from dlgrade.text_report import count, safe
-from dlgrade.verify import Proof
+
+if TYPE_CHECKING:
+    from dlgrade.verify import Proof  # needs torch, which a table of grades does not
 
 _CELLS: Final = {
     PASSED: ("", ""),
