@@ -9,6 +9,7 @@ mistakes, so that both sides of a comparison go the same way.
 from __future__ import annotations
 
 import copy
+import errno
 import linecache
 import random
 import sys
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dlgrade import specs
+from dlgrade import specs, specs_text  # noqa: F401  a kind of spec is known once its module is imported
 from dlgrade.tree import Buffers, Decoder, Encoder, Unsendable, replace_tensors
 
 Header = dict[str, Any]
@@ -184,9 +185,8 @@ class Host:
         ]
         if isinstance(error, SyntaxError) and error.filename == self._file:
             frames.append([error.lineno or 0, "", (error.text or "").rstrip()[:200]])
-        kind = "memory" if _out_of_memory(error) else "raised"
         return {
-            "kind": kind,
+            "kind": _kind(error),
             "type": type(error).__name__[:100],
             "message": _message(error),
             "frames": frames[-MAX_FRAMES:],
@@ -260,8 +260,22 @@ def _to_double(value: Any) -> Any:
     return copy.deepcopy(value) if isinstance(value, np.ndarray | nn.Module) else value
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or "can't allocate memory" in _message(error)
+_LIMIT_REACHED = {
+    errno.ENOMEM: "memory",
+    errno.ENOSPC: "scratch",
+    errno.EDQUOT: "scratch",
+    errno.EFBIG: "scratch",
+    errno.EMFILE: "files",
+}
+
+
+def _kind(error: BaseException) -> str:
+    """Which limit an exception tells of, if any; else the student's code `raised`."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in _message(error):
+        return "memory"
+    if isinstance(error, RuntimeError) and "can't start new thread" in _message(error):
+        return "threads"
+    return _LIMIT_REACHED.get(getattr(error, "errno", None) or 0, "raised")
 
 
 def _message(error: BaseException) -> str:

@@ -10,16 +10,19 @@ that comes back is rebuilt from bytes and checked here, whoever sent it.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import torch
 from torch import nn
 
 from dlgrade import formula, wire
+from dlgrade.display import printable
 from dlgrade.errors import GraderFault
 from dlgrade.host import Host
 from dlgrade.outcome import CheckFailed, Frame, OutOfMemory, StudentRaised, Violation
@@ -62,8 +65,17 @@ class LocalPeer:
 class Channel:
     """One conversation with a peer: request numbers, seeds, deadlines, and errors turned into outcomes."""
 
-    def __init__(self, peer: Peer, *, stream: int, deadline: Deadline, drift: bool = False) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        stream: int,
+        deadline: Deadline,
+        drift: bool = False,
+        limits: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self.peer = peer
+        self._limits = limits  # what confines the other side, for messages
         self.drift = drift  # measure how far float32 moves each result, for the reference's tolerance
         self.deadline = deadline
         self.modules: list[RemoteModule] = []
@@ -96,9 +108,12 @@ class Channel:
             **fields,
         }
         buffers = encoder.buffers if encoder else []
-        reply, out = self.peer.exchange(header, buffers, caps, deadline or self.deadline)
+        deadline = deadline or self.deadline
+        reply, out = self.peer.exchange(header, buffers, caps, deadline)
         if "error" in reply:
-            raise _outcome(reply["error"])
+            raise _outcome(reply["error"], deadline.doing, self._limits)
+        if not self.drift:
+            reply.pop("drift", None)  # a tolerance is the reference's to ask for, never the answer's
         decoder = Decoder(out, self._remote)
         value = decoder.decode(reply.get("ok"))
         return Reply(number, reply, value, decoder.tensors)
@@ -125,6 +140,7 @@ class Channel:
         number, class_name = node.get("h"), node.get("class")
         if type(number) is not int or not isinstance(class_name, str):
             raise Violation("a reply holds a handle without a number and a class")
+        class_name = printable(class_name, 100)
         if "layout" in node:
             return RemoteModule(self, number, class_name, Layout.parse(node["layout"]))
         return RemoteObject(self, number, class_name)
@@ -154,11 +170,12 @@ class Channel:
             "kwargs": encoder.encode(dict(kwargs)),
         }
         inputs = [i for i, tensor in enumerate(encoder.tensors) if grad and tensor.requires_grad]
+        doing = f"running {_spelled(target, method, args, kwargs)}"
         reply = self.ask(
             "call",
             encoder,
             caps=replace(wire.ANSWER, header_bytes=1 << 20),
-            deadline=deadline,
+            deadline=deadline or replace(self.deadline, doing=doing),
             **nodes,
             grad=grad,
             inputs=inputs,
@@ -208,21 +225,51 @@ class Reply:
         return self.value
 
 
-def _outcome(error: Any) -> Exception:
+def _spelled(target: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """A call as a student would write it, tensors and objects left out: SimpleCNN.forward(...)."""
+    name = target
+    if not isinstance(target, str):
+        owner = getattr(target, "_class_name", type(target).__name__)
+        name = f"{owner}.{'forward' if method == '__call__' else method}"
+    shown = [repr(value) if isinstance(value, int | float) else "..." for value in args]
+    shown += [f"{key}={value!r}" for key, value in kwargs.items() if isinstance(value, int | float)]
+    return f"{name}({', '.join(shown)})"
+
+
+_LIMITS: Final = {  # kinds of errors by which a worker reports a limit, and how to say it
+    "memory": ("memory_bytes", "memory"),
+    "scratch": ("scratch_bytes", "temporary files"),
+    "threads": ("threads", "threads"),
+    "files": ("open_files", "open files"),
+}
+
+
+def _outcome(error: Any, doing: str, limits: Mapping[str, Any]) -> Exception:
     """The outcome that a worker's error report describes; every field of it is a claim."""
     if not isinstance(error, dict):
         return Violation("an error came without a description")
-    message = str(error.get("message", ""))[:4000]
-    if error.get("kind") == "unsendable":
+    message, kind = str(error.get("message", ""))[:4000], error.get("kind")
+    if kind == "unsendable":
         return CheckFailed(f"the result cannot be graded: {message}")
-    if error.get("kind") == "memory":
-        return OutOfMemory(f"out of memory: {message}")
+    if isinstance(kind, str) and kind in _LIMITS:
+        setting, what = _LIMITS[kind]
+        sentence = f"used more than {_amount(limits.get(setting), what)} while {doing}: {message}"
+        return OutOfMemory(f"out of memory: {sentence}") if kind == "memory" else Violation(sentence)
+    given = error.get("frames")
     frames = tuple(
-        Frame(int(frame[0]), str(frame[1])[:100], str(frame[2])[:200])
-        for frame in error.get("frames", ())[:8]
+        Frame(frame[0], str(frame[1])[:100], str(frame[2])[:200])
+        for frame in (given if isinstance(given, list) else [])[:8]
         if isinstance(frame, list) and len(frame) == 3 and type(frame[0]) is int
     )
     return StudentRaised(str(error.get("type", "Exception"))[:100], message, frames)
+
+
+def _amount(limit: Any, what: str) -> str:
+    if not isinstance(limit, int):
+        return f"the {what} there is"
+    if what not in ("memory", "temporary files"):
+        return f"{limit} {what}"
+    return f"{limit / (1 << 30):.3g} GB of {what}" if limit >= 1 << 30 else f"{limit >> 20} MB of {what}"
 
 
 class _Graph:
@@ -242,7 +289,13 @@ class _Graph:
         encoder = self._channel.encoder()
         node = encoder.encode(spread)
         reply = self._channel.ask(
-            "backward", encoder, caps=wire.STATE, graph=self._number, gradients=node, wanted=wanted
+            "backward",
+            encoder,
+            caps=wire.STATE,
+            deadline=replace(self._channel.deadline, doing="the backward pass"),
+            graph=self._number,
+            gradients=node,
+            wanted=wanted,
         )
         if not isinstance(reply.value, list) or len(reply.value) != len(wanted):
             raise Violation("a backward pass did not return one gradient for each leaf")
@@ -288,6 +341,10 @@ class Entry:
     shape: tuple[int, ...]
     requires_grad: bool = False
 
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
     @classmethod
     def parse(cls, name: Any, dtype: Any, shape: Any, requires_grad: Any = False) -> Entry:
         if not isinstance(name, str) or not NAME.fullmatch(name):
@@ -318,6 +375,10 @@ class Layout:
             raise Violation(f"a module lists more than {wire.STATE.buffers} parameters and buffers")
         if len({entry.name for entry in entries}) < len(entries):
             raise Violation("a module lists two parameters under one name")
+        if (size := sum(entry.nbytes for entry in entries)) > wire.STATE.body_bytes:
+            raise Violation(
+                f"a module lists parameters of {size} bytes, at most {wire.STATE.body_bytes} are allowed"
+            )
         return cls(parameters, buffers, training)
 
 

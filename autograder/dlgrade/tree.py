@@ -13,6 +13,7 @@ bytes only, and rebuilds plain tensors of an allowed dtype, exact size and at mo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -42,6 +43,8 @@ ITEM_BYTES: Final = {name: torch.empty(0, dtype=dtype).element_size() for name, 
 
 MAX_DEPTH: Final = 6
 MAX_DIMS: Final = 8
+MAX_SIDE: Final = 2**40
+MAX_HANDLES: Final = 1024
 MAX_BYTES: Final = 256 << 20
 LONG_TEXT: Final = 1024
 MAX_TEXT: Final = 4 << 20
@@ -171,6 +174,7 @@ class Decoder:
         self.tensors: list[torch.Tensor] = []
         self._buffers = buffers
         self._used: set[int] = set()
+        self._handles = 0
         self._special = special
 
     def decode(self, node: Any, depth: int = 0) -> Any:
@@ -206,6 +210,9 @@ class Decoder:
         if tag in ("a", "b"):
             return self._numbers(tag, node)
         if tag in ("h", "spec") and self._special is not None:
+            self._handles += 1
+            if self._handles > MAX_HANDLES:
+                raise Violation(f"a reply holds more than {MAX_HANDLES} handles")
             return self._special(node, self)
         raise Violation(f"a reply holds an unexpected node {str(tag)[:20]!r}")
 
@@ -248,8 +255,10 @@ def checked_shape(shape: Any) -> tuple[int, ...]:
     """A shape of at most eight sides that are plain, non-negative integers."""
     if not isinstance(shape, list) or len(shape) > MAX_DIMS:
         raise Violation("a reply holds a tensor without a proper shape")
-    if any(type(side) is not int or not 0 <= side < 2**40 for side in shape):
+    if any(type(side) is not int or not 0 <= side < MAX_SIDE for side in shape):
         raise Violation("a reply holds a tensor whose sides are not sizes")
+    if math.prod(max(side, 1) for side in shape) >= MAX_SIDE:  # an empty tensor has strides too
+        raise Violation("a reply holds a tensor whose sides overflow")
     return tuple(shape)
 
 
