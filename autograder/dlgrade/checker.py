@@ -15,16 +15,16 @@ import gc
 import json
 import os
 import platform
+import resource
 import select
 import signal
 import socket
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -33,19 +33,21 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 import dlgrade
-from dlgrade import checks
+from dlgrade import checks, sandbox, scratch
 from dlgrade.checks import Check
+from dlgrade.contest import RUNS
 from dlgrade.course import Course
 from dlgrade.errors import DlgradeError, GraderFault
 from dlgrade.exercise import Exercise
 from dlgrade.grading import Grading, Knowledge
 from dlgrade.observation import recording
 from dlgrade.plugin import ERROR, GRADING, RECORD
-from dlgrade.process import WorkerSettings
+from dlgrade.process import MOST_WALL, Budget, WorkerSettings, try_canaries
 from dlgrade.runsettings import RunSettings
-from dlgrade.submitted import Budget, Job, Workers
+from dlgrade.submitted import Job, Workers
 
 MAX_MESSAGE = 64 << 10
+CHECKER_BYTES = 8 << 30  # of address space for one submission: replies at their caps, many at a time
 
 # Nothing that lies around may steer pytest: no configuration, no conftest, no cache, no plugins.
 SEALED = (
@@ -142,6 +144,7 @@ class Run:
             if self._faults:
                 raise GraderFault(f"a check cannot be loaded: {'; '.join(self._faults)}")
             items = self._arrange(session.items)
+            self._prove_isolation()
             self._open_datasets(items)
             self._announce(items)
             gc.collect()
@@ -165,6 +168,14 @@ class Run:
         if not ordered:
             raise GraderFault(f"exercise '{self._exercise.id}' has no checks in {self.folders}")
         return [found[record.id] for record in ordered]
+
+    def _prove_isolation(self) -> None:
+        """Before anything is graded, a worker like those to come tries to get out and must not."""
+        if not self._request.hidden or self._settings.mode == "none":
+            return
+        with scratch.folder(self._request.folder) as folder:
+            settings = self._worker_settings(folder)
+            sandbox.self_test(lambda bait: try_canaries(self._zygote, replace(settings, bait=bait)))
 
     def _open_datasets(self, items: list[tuple[Check, pytest.Item]]) -> None:
         from dlgrade import datasets
@@ -218,6 +229,7 @@ class Run:
         from dlgrade.zygote import die_with_parent
 
         die_with_parent(0)
+        self._limit_itself(len([record for record, _ in items if record.data]))
         try:
             self._grade(items, stream)
         except BaseException:
@@ -234,8 +246,8 @@ class Run:
             lines.write(json.dumps(event).encode() + b"\n")
             lines.flush()
 
-        with tempfile.TemporaryDirectory(dir=self._request.folder, prefix="scratch-") as scratch:
-            workers = self._workers(job, scratch)
+        with scratch.folder(self._request.folder) as folder:
+            workers = self._workers(job, folder)
             grading = Grading(
                 settings=self._settings,
                 exercise=self._exercise,
@@ -255,22 +267,39 @@ class Run:
                 peak = workers.close()
         emit(event="done", output=output, applied=applied, peak_memory=peak)
 
-    def _workers(self, job: Job, scratch: str) -> Workers:
+    def _limit_itself(self, trainings: int) -> None:
+        """Answers that keep this process busy or full end it, and no other submission's.
+
+        The clock is far beyond what the deadlines of all requests add up to.
+        """
         limits = self._exercise.limits
-        settings = WorkerSettings(
+        longest = self._budget_seconds + trainings * RUNS * MOST_WALL * limits.training_seconds
+        signal.setitimer(signal.ITIMER_REAL, 2 * longest + 60)  # its signal, unhandled, is the end
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (used + CHECKER_BYTES, hard))
+
+    @property
+    def _budget_seconds(self) -> float:
+        limits = self._exercise.limits
+        return limits.quick_seconds if self._settings.tier == "quick" else limits.submission_seconds
+
+    def _worker_settings(self, folder: Path) -> WorkerSettings:
+        return WorkerSettings(
             name=self._exercise.id,
             threads=self._settings.threads,
-            policy={**self._request.policy, "scratch": scratch},
-            output_bytes=limits.output_bytes,
+            policy={**self._request.policy, "scratch": str(folder)},
+            output_bytes=self._exercise.limits.output_bytes,
         )
-        quick = self._settings.tier == "quick"
+
+    def _workers(self, job: Job, folder: Path) -> Workers:
         return Workers(
             self._zygote,
             job,
-            settings,
+            self._worker_settings(folder),
             seed=self._settings.seed,
-            request_seconds=limits.request_seconds,
-            budget=Budget(limits.quick_seconds if quick else limits.submission_seconds),
+            request_seconds=self._exercise.limits.request_seconds,
+            budget=Budget(self._budget_seconds),
         )
 
 

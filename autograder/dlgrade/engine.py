@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from dlgrade import zygote
 from dlgrade.checks import Check
-from dlgrade.errors import GraderFault
+from dlgrade.errors import GraderFault, SubmissionError
 from dlgrade.exercise import Exercise
 from dlgrade.outcome import INTERNAL
 from dlgrade.report import CheckResult, Report
@@ -222,11 +222,15 @@ class Run:
         except OSError:
             raise GraderFault("the checker ended in the middle of the run; run the command again") from None
         theirs.close()
-        ours.sendall(json.dumps(job_of(submission, self._plan.exercise)).encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # its end comes as a report without results
+            ours.sendall(json.dumps(job_of(submission, self._plan.exercise)).encode() + b"\n")
         return _Flight(submission, ours)
 
     def _advance(self, flight: _Flight, watch: Watch) -> Report | None:
-        data = flight.stream.recv(1 << 16)
+        try:
+            data = flight.stream.recv(1 << 16)
+        except ConnectionResetError:
+            data = b""
         *lines, flight.rest = (flight.rest + data).split(b"\n")
         for line in lines:
             event = json.loads(line)
@@ -297,11 +301,16 @@ def job_of(submission: Submission, exercise: Exercise) -> dict[str, Any]:
     """A submission as the checker receives it, with the parts that are not filled in."""
     from dlgrade.source import missing_parts, outline
 
-    missing = {} if submission.problem else missing_parts(outline(submission.text), exercise)
+    problem, missing = submission.problem, {}
+    try:
+        if problem is None:
+            missing = missing_parts(outline(submission.text, submission.name), exercise)
+    except SubmissionError as error:  # its own problem, not the batch's
+        problem = str(error)
     return {
         "name": submission.name,
         "student": submission.student,
-        "text": submission.text,
+        "text": submission.text if problem is None else "",
         "missing": missing,
-        "problem": submission.problem,
+        "problem": problem,
     }

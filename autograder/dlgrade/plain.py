@@ -18,10 +18,10 @@ from dlgrade.engine import RunPlan, Zygote, job_of, policy_of
 from dlgrade.errors import GraderFault
 from dlgrade.grading import Grading, Knowledge
 from dlgrade.oracle import PUBLISHED_SEED
-from dlgrade.process import WorkerSettings
+from dlgrade.process import Budget, WorkerSettings
 from dlgrade.runsettings import RunSettings
 from dlgrade.submission import exercise_of, find_submissions
-from dlgrade.submitted import Budget, Job, Workers
+from dlgrade.submitted import Job, Workers
 
 
 def fixture(request: pytest.FixtureRequest, name: str) -> Any:

@@ -9,39 +9,78 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from dlgrade import wire
+from dlgrade import scratch, wire
 from dlgrade.errors import GraderFault
-from dlgrade.outcome import OutOfMemory, Outcome, TimedOut, Violation, WorkerDied
+from dlgrade.outcome import Outcome, OutOfMemory, TimedOut, Violation, WorkerDied
 from dlgrade.tree import Buffers
 
 Header = dict[str, Any]
 
 TICK_SECONDS: Final = 0.25
 START_SECONDS: Final = 60.0
+MOST_FILES: Final = 4096  # in scratch, as a private file system has inodes
+MOST_WALL: Final = 6
+IDLE_SHARE: Final = 0.05
 CLOCK_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """How workers of one run are started; `policy` is a `sandbox.Policy` as plain JSON."""
+    """How workers of one run are started; `policy` is a `sandbox.Policy` as plain JSON.
+
+    With `bait` a worker takes no student's code: it tries the canaries on it, answers and ends.
+    """
 
     name: str
     threads: int
     policy: dict[str, Any]
     output_bytes: int = 1 << 20
+    bait: dict[str, str] | None = None
+
+
+@dataclass
+class Budget:
+    """Wall-clock seconds a submission has for everything but training; training adds what it took."""
+
+    seconds: float
+    start: float = field(default_factory=time.monotonic)
+    excused: float = 0.0
+
+    @property
+    def left(self) -> float:
+        return self.seconds + self.excused - (time.monotonic() - self.start)
+
+    def check(self) -> None:
+        """Raise `TimedOut` once nothing is left: each answer in time does not make all of them in time."""
+        if self.left <= 0:
+            raise TimedOut(f"all checks together took longer than {self.seconds:.0f} s")
+
+    @contextlib.contextmanager
+    def excusing(self) -> Iterator[None]:
+        """What happens inside does not count."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.excused += time.monotonic() - start
 
 
 @dataclass(frozen=True)
 class Deadline:
-    """How long one request may take: `seconds` of wall clock, or of CPU time where that is fairer."""
+    """How long one request may take: `seconds` of wall clock, or of CPU time where that is fairer.
+
+    A `budget` ends requests too, however short each of them is.
+    """
 
     seconds: float
     of_cpu: bool = False
     doing: str = "answering"
+    budget: Budget | None = None
 
 
 @dataclass
@@ -79,6 +118,8 @@ class WorkerProcess:
             "threads": settings.threads,
             "policy": settings.policy,
         }
+        if settings.bait is not None:
+            request["bait"] = settings.bait
         socket.send_fds(
             zygote, [json.dumps(request).encode()], [theirs.fileno(), *ends, their_status.fileno()]
         )
@@ -88,6 +129,7 @@ class WorkerProcess:
         their_status.close()
         self.pid, self._pidfd = self._born()
         self._sock.setblocking(False)
+        self._scratch = _ScratchWatch.of(settings.policy)
         self.applied = self._confined()
 
     def _born(self) -> tuple[int, int]:
@@ -153,6 +195,7 @@ class WorkerProcess:
             ready = dict(poll.poll(TICK_SECONDS * 1000))
             self._drain([fd for fd in ready if fd in self._pipes])
             timer.check()
+            self._scratch.check(timer.doing)
             if self._sock.fileno() in ready:
                 return
 
@@ -226,25 +269,77 @@ class WorkerProcess:
         return int((self.exit or {}).get("peak_memory", 0))
 
 
+def try_canaries(zygote: socket.socket, settings: WorkerSettings) -> Mapping[str, bool]:
+    """Have a worker of its own, which never sees a student's code, try the canaries on `settings.bait`."""
+    worker = WorkerProcess(zygote, settings)
+    try:
+        reply, _ = worker.exchange({"id": 1}, [], wire.ANSWER, Deadline(START_SECONDS), send=False)
+    except Outcome as outcome:
+        raise GraderFault(f"the isolation self-test did not come back: {outcome.message}") from None
+    finally:
+        worker.close()
+    breached: dict[str, bool] = reply["breached"]
+    return breached
+
+
+@dataclass
+class _ScratchWatch:
+    """Looks into a worker's scratch folder now and then, where no file system of its own limits it.
+
+    Files that were removed while open are not seen; they are gone when the worker ends.
+    """
+
+    folder: Path | None
+    most_bytes: int = 0
+    last: float = 0.0
+
+    @classmethod
+    def of(cls, policy: Mapping[str, Any]) -> _ScratchWatch:
+        if policy["mode"] == "full":
+            return cls(None)
+        return cls(Path(policy["scratch"]), policy["limits"]["scratch_bytes"], time.monotonic())
+
+    def check(self, doing: str) -> None:
+        now = time.monotonic()
+        if self.folder is None or now - self.last < TICK_SECONDS:
+            return
+        self.last = now
+        used = scratch.usage(self.folder, self.most_bytes, MOST_FILES)
+        if used.size > self.most_bytes:
+            raise Violation(f"wrote more than {self.most_bytes >> 20} MB of temporary files while {doing}")
+        if used.entries > MOST_FILES:
+            raise Violation(f"made more than {MOST_FILES} temporary files while {doing}")
+
+
 class _Timer:
-    """Raises `TimedOut` once a deadline has passed; CPU time counts with a wall-clock cap of six times it."""
+    """Raises `TimedOut` once a deadline has passed.
+
+    CPU time counts with a wall-clock cap of six times it, and of once it for what hardly computes.
+    """
 
     def __init__(self, deadline: Deadline, pid: int) -> None:
         self._deadline = deadline
         self._pid = pid
         self._start = time.monotonic()
         self._cpu = cpu_seconds(pid) if deadline.of_cpu else 0.0
+        self.doing = deadline.doing
 
     def check(self) -> None:
-        limit = self._deadline.seconds
+        limit, doing = self._deadline.seconds, self._deadline.doing
         wall = time.monotonic() - self._start
         if not self._deadline.of_cpu:
             if wall > limit:
-                raise TimedOut(f"{self._deadline.doing} took longer than {limit:.0f} s")
-        elif wall > limit / 2 and cpu_seconds(self._pid) - self._cpu > limit:
-            raise TimedOut(f"{self._deadline.doing} used more than {limit:.0f} s of CPU time")
-        elif wall > 6 * limit:
-            raise TimedOut(f"{self._deadline.doing} took longer than {6 * limit:.0f} s")
+                raise TimedOut(f"{doing} took longer than {limit:.0f} s")
+            if self._deadline.budget is not None:
+                self._deadline.budget.check()
+        elif wall > limit / 2:
+            used = cpu_seconds(self._pid) - self._cpu
+            if used > limit:
+                raise TimedOut(f"{doing} used more than {limit:.0f} s of CPU time")
+            if wall > limit and used < IDLE_SHARE * wall:
+                raise TimedOut(f"{doing} took longer than {limit:.0f} s, and waited most of the time")
+            if wall > MOST_WALL * limit:
+                raise TimedOut(f"{doing} took longer than {MOST_WALL * limit:.0f} s")
 
 
 def cpu_seconds(pid: int) -> float:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from dlgrade import formula, layouts
 from dlgrade.errors import GraderFault
-from dlgrade.outcome import CheckFailed, Outcome, PartMissing, TimedOut, Unmappable
-from dlgrade.process import Deadline, WorkerProcess, WorkerSettings
+from dlgrade.outcome import CheckFailed, Outcome, PartMissing, Unmappable
+from dlgrade.process import Budget, Deadline, WorkerProcess, WorkerSettings
 from dlgrade.proxy import Channel, Peer, RemoteModule, RemoteObject, Subject
 from dlgrade.specs import Trainer
 
@@ -28,21 +28,6 @@ class Job:
     missing: dict[str, str] = field(default_factory=dict)
     problem: str | None = None
     advice: tuple[str, ...] = ()
-
-
-@dataclass
-class Budget:
-    """Wall-clock seconds a submission has left for everything but training."""
-
-    seconds: float
-    start: float = field(default_factory=time.monotonic)
-    excused: float = 0.0
-
-    def deadline(self, seconds: float) -> Deadline:
-        left = self.seconds + self.excused - (time.monotonic() - self.start)
-        if left <= 0:
-            raise TimedOut(f"all checks together took longer than {self.seconds:.0f} s")
-        return Deadline(min(seconds, left))
 
 
 class Answer(Subject):
@@ -113,9 +98,11 @@ class Answer(Subject):
     ) -> list[float]:
         """Run the kit's trainer in the worker, an epoch a request; mean loss of each epoch as it reports."""
         losses = []
+        budget = self._channel.deadline.budget or Budget(float("inf"))
         for epoch in range(epochs):
             deadline = Deadline(cpu_seconds / epochs, of_cpu=True, doing="training one epoch")
-            losses.append(self._channel.call(trainer, (), {}, method="epoch", deadline=deadline))
+            with budget.excusing():
+                losses.append(self._channel.call(trainer, (), {}, method="epoch", deadline=deadline))
             progress((epoch + 1) / epochs)
         return losses
 
@@ -149,27 +136,33 @@ class Workers:
         if answer is None or worker is None or worker.ended is not None:
             worker, answer = self._start(group, grants)
             self._groups[group] = worker, answer
-        answer._channel.deadline = self._budget.deadline(self._request_seconds)
         return answer
 
     def _start(self, group: str, grants: tuple[str, ...]) -> tuple[WorkerProcess, Answer]:
         if self._unloadable is not None:
             raise self._unloadable
-        deadline = self._budget.deadline(self._request_seconds)
-        policy = {**self._settings.policy, "readable": grants}
+        self._budget.check()
+        deadline = Deadline(self._request_seconds, budget=self._budget)
+        policy = {**self._settings.policy, "readable": grants, "scratch": self._new_scratch()}
         worker = WorkerProcess(self._zygote, replace(self._settings, policy=policy))
         self._all.append(worker)
         stream = formula.mix(self._seed, group, len(self._all))
-        channel = Channel(worker, stream=stream, deadline=deadline)
+        channel = Channel(worker, stream=stream, deadline=deadline, limits=worker.applied)
         try:
             encoder = channel.encoder()
             node = encoder.encode(self._job.text)
-            channel.ask("load", encoder, source=node)
+            channel.ask("load", encoder, source=node, deadline=replace(deadline, doing="importing your code"))
         except Outcome as outcome:
             self._unloadable = outcome  # it would fail the same way in every worker
             raise
         fresh = lambda: self._start(f"{group}/held-out", ())[1]  # noqa: E731  binds the group
         return worker, Answer(channel, self._job.missing, fresh)
+
+    def _new_scratch(self) -> str:
+        """A folder for each worker: one that all shared would tell a later group what an earlier one saw."""
+        folder = Path(self._settings.policy["scratch"], str(len(self._all)))
+        folder.mkdir()
+        return str(folder)
 
     @property
     def output(self) -> str:

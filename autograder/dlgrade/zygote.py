@@ -6,6 +6,7 @@ in what a worker inherits. It keeps one thread and never touches CUDA: neither s
 Requests are datagrams with descriptors, on a socket that only trusted processes hold:
 
     {"command": "worker", "name", "threads", "policy"}  + [protocol socket, stdout, stderr, status]
+    {"command": "worker", "policy", "bait"}             + the same: tries the canaries and ends
     {"command": "checker"}                              + [control socket, this socket's other end]
 
 On a worker's status socket go {"pid"} with a pidfd, and after its end {"exit", "peak_memory", "cpu"}.
@@ -24,7 +25,6 @@ import selectors
 import signal
 import socket
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -78,7 +78,7 @@ class Zygote:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._status: dict[int, socket.socket] = {}
-        self._started: dict[int, float] = {}
+        self._selector = selectors.DefaultSelector()
         self._checkers: set[int] = set()
 
     def run(self) -> None:
@@ -86,17 +86,23 @@ class Zygote:
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._control, selectors.EVENT_READ)
-            selector.register(wake_read, selectors.EVENT_READ)
-            while True:
-                ready = {key.fd for key, _ in selector.select()}
-                if wake_read in ready:
-                    os.read(wake_read, 4096)
-                    self._reap()
-                if self._control.fileno() in ready and not self._serve():
-                    break
+        self._selector.register(self._control, selectors.EVENT_READ)
+        self._selector.register(wake_read, selectors.EVENT_READ)
+        while True:
+            ready = {key.fd: key.data for key, _ in self._selector.select()}
+            for pid in filter(None, ready.values()):
+                self._abandon(pid)
+            if wake_read in ready:
+                os.read(wake_read, 4096)
+                self._reap()
+            if self._control.fileno() in ready and not self._serve():
+                break
         self._end()
+
+    def _abandon(self, pid: int) -> None:
+        """Nobody waits for this worker any more: its checker ended, and it would run on unseen."""
+        self._selector.unregister(self._status[pid])
+        os.kill(pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
 
     def _serve(self) -> bool:
         data, descriptors, _flags, _address = socket.recv_fds(self._control, MAX_REQUEST, 8)
@@ -105,7 +111,10 @@ class Zygote:
         request = json.loads(data)
         start: Callable[[dict[str, Any], list[int]], None] = getattr(self, "_start_" + request["command"])
         try:
-            start(request, descriptors)
+            with contextlib.suppress(
+                BlockingIOError
+            ):  # no more processes now: who asked sees the socket close
+                start(request, descriptors)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -117,7 +126,7 @@ class Zygote:
             _become(lambda: run_worker(request, descriptors))
         status = socket.socket(fileno=os.dup(descriptors[3]))
         self._status[pid] = status
-        self._started[pid] = time.monotonic()
+        self._selector.register(status, selectors.EVENT_READ, pid)  # readable at the other end's close only
         pidfd = os.pidfd_open(pid)
         _tell(status, {"pid": pid}, [pidfd])
         os.close(pidfd)
@@ -141,6 +150,8 @@ class Zygote:
             if status := self._status.pop(pid, None):
                 cpu = usage.ru_utime + usage.ru_stime
                 _tell(status, {"exit": exit_status, "peak_memory": usage.ru_maxrss * 1024, "cpu": cpu}, [])
+                with contextlib.suppress(KeyError):  # abandoned before
+                    self._selector.unregister(status)
                 status.close()
 
     def _end(self) -> None:
@@ -179,6 +190,9 @@ def run_worker(request: dict[str, Any], descriptors: list[int]) -> None:
         wire.send(sock, {"id": 0, "fault": f"{type(error).__name__}: {error}"[:2000]}, [])
         raise
     wire.send(sock, {"id": 0, "applied": dataclasses.asdict(applied)}, [])
+    if "bait" in request:
+        wire.send(sock, {"id": 1, "breached": sandbox.canaries(request["bait"])}, [])
+        return
     worker.run(sock, request["name"], request["threads"])
 
 
