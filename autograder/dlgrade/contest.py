@@ -19,6 +19,10 @@ from dlgrade.training import normalise
 
 RUNS: Final = 3
 BATCH: Final = 500
+ASKED_AGAIN: Final = 200
+UNSTEADY: Final = 0.02  # near ties may turn with the size of a batch, in the last bits of float32
+
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -91,19 +95,42 @@ class Contest:
         return self._count(held_out)
 
     def _count(self, model: Any) -> float:
-        """Share of held-out examples whose largest logit is the label's; the order is secret."""
-        order = np.argsort(formula.uniform(formula.mix(self.seed, "order"), (len(self.data.labels),)))
-        correct = 0
+        """Share of held-out examples whose largest logit is the label's.
+
+        The order is secret, also within a batch: a set sorted by class would answer itself.
+        """
+        labels = np.asarray(self.data.labels)
+        predicted = np.empty(len(labels), dtype=np.int64)
+        order = self._shuffled("order")
+        for chunk in np.array_split(order, -(-len(order) // BATCH)):
+            predicted[chunk] = self._predict(model, chunk)
+        self._ask_again(model, predicted)
+        return float((predicted == labels).mean())
+
+    def _ask_again(self, model: Any, predicted: Array) -> None:
+        """Require some of the images, each alone and in another order, to be taken for what they were."""
+        again = self._shuffled("again")[:ASKED_AGAIN]
+        other = sum(
+            int(self._predict(model, again[i : i + 1])[0] != predicted[again[i]]) for i in range(len(again))
+        )
+        if other > UNSTEADY * len(again):
+            raise CheckFailed(
+                f"{other} of {len(again)} held-out images are classified differently when each is asked alone: "
+                "a prediction must not depend on the other images of the batch, nor on those asked before"
+            )
+
+    def _predict(self, model: Any, chunk: Array) -> Array:
         with torch.no_grad():
-            for chunk in np.array_split(order, -(-len(order) // BATCH)):
-                chunk = np.sort(chunk)
-                logits = model(normalise(self.data.inputs[chunk]))
-                logits = compare.tensor(logits, what="the prediction for held-out images")
-                if logits.dim() != 2 or len(logits) != len(chunk):
-                    raise CheckFailed("the predictions for held-out images are not one row for each image")
-                labels = torch.from_numpy(np.asarray(self.data.labels[chunk])).long()
-                correct += int((logits.argmax(1) == labels).sum())
-        return correct / len(order)
+            logits = model(normalise(self.data.inputs[chunk]))
+        logits = compare.tensor(logits, what="the prediction for held-out images")
+        if logits.dim() != 2 or len(logits) != len(chunk):
+            raise CheckFailed("the predictions for held-out images are not one row for each image")
+        found: Array = logits.argmax(1).numpy()
+        return found
+
+    def _shuffled(self, name: str) -> Array:
+        """Indices of the held-out examples in an order that only the run's seed tells."""
+        return np.argsort(formula.uniform(formula.mix(self.seed, name), (len(self.data.labels),)))
 
 
 def open_data(dataset: Any, folder: Any) -> OpenData:

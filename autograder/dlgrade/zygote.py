@@ -111,9 +111,8 @@ class Zygote:
         request = json.loads(data)
         start: Callable[[dict[str, Any], list[int]], None] = getattr(self, "_start_" + request["command"])
         try:
-            with contextlib.suppress(
-                BlockingIOError
-            ):  # no more processes now: who asked sees the socket close
+            # no process to be had now: who asked for one sees its socket close
+            with contextlib.suppress(BlockingIOError):
                 start(request, descriptors)
         finally:
             for descriptor in descriptors:
