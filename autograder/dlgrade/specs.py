@@ -152,6 +152,78 @@ class Trainer(Spec):
         return ImageTrainer(**fields)
 
 
+class CharToy(Spec):
+    """A recurrent character model `(ids, state) -> (logits, state)`, `text_toys.Dial`, with formula weights.
+
+    Args:
+        vocab_size: number of characters, V.
+        sharpness: how far from even the next character's probabilities are.
+        dtype: name of a floating dtype.
+        seed: which weights.
+    """
+
+    def __init__(
+        self, vocab_size: int, *, sharpness: float = 1.0, dtype: str = "float64", seed: int = 0
+    ) -> None:
+        super().__init__(vocab_size=vocab_size, sharpness=sharpness, dtype=dtype, seed=seed)
+
+    @staticmethod
+    def build(vocab_size: int, sharpness: float, dtype: str, seed: int) -> nn.Module:
+        from dlgrade.text_toys import Dial
+
+        model = Dial(vocab_size, sharpness=sharpness).to(getattr(torch, dtype))
+        return _with_formula_weights(model, formula.mix(seed, "dial"))
+
+
+class Letters(Spec):
+    """A vocabulary with `encode`, `decode` and `len`, numbered in the order of `characters`."""
+
+    def __init__(self, characters: str) -> None:
+        super().__init__(characters=characters)
+
+    @staticmethod
+    def build(characters: str) -> Any:
+        from dlgrade.text_toys import Alphabet
+
+        return Alphabet(characters)
+
+
+class BatchList(Spec):
+    """A list of (x, y) batches.
+
+    Args:
+        pairs: the batches.
+        elsewhere: they count as lying on another device, until `.to(device)` brought them over.
+    """
+
+    def __init__(self, pairs: list[tuple[torch.Tensor, torch.Tensor]], *, elsewhere: bool = False) -> None:
+        super().__init__(pairs=pairs, elsewhere=elsewhere)
+
+    @staticmethod
+    def build(pairs: list[tuple[torch.Tensor, torch.Tensor]], elsewhere: bool) -> Any:
+        kind = Elsewhere if elsewhere else torch.Tensor
+        return [(x.as_subclass(kind), y.as_subclass(kind)) for x, y in pairs]
+
+
+class CharTrainer(Spec):
+    """The kit's own training of a character model on a granted text; `epoch()` runs one pass.
+
+    Args:
+        of: the model to train, a module handle of the submission.
+        files: paths of the text granted to the worker.
+        settings: see `text_training.TextTrainer`.
+    """
+
+    def __init__(self, *, of: Any, files: list[str], **settings: Any) -> None:
+        super().__init__(of=of, files=files, **settings)
+
+    @staticmethod
+    def build(**fields: Any) -> Any:
+        from dlgrade.text_training import TextTrainer
+
+        return TextTrainer(**fields)
+
+
 class _Flaky(nn.Module):
     """Adds 1 in train mode only: tells whether a function switched the mode."""
 
@@ -292,3 +364,8 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
 def build(kind: str, fields: dict[str, Any]) -> Any:
     """Build a spec of the named kind from its decoded fields."""
     return Spec.kinds[kind].build(**fields)
+
+
+def local(spec: Spec) -> Any:
+    """What a spec stands for, built in this process, for a check that works out what is expected."""
+    return type(spec).build(**spec.fields)
