@@ -142,13 +142,14 @@ def raises(type_name: str, call: Callable[[], Any], *, what: str) -> None:
     The name is a claim of the worker: compare a value in the same check.
     """
     try:
-        call()
+        value = call()
     except StudentRaised as error:
         observe(f"{what} raises as it should", torch.tensor(float(error.type_name == type_name)))
         if error.type_name != type_name:
             raise CheckFailed(f"{what} raises {error.type_name}, expected {type_name}") from None
         return
-    observe(f"{what} raises as it should", torch.tensor(0.0))
+    shape = list(value.shape) if isinstance(value, torch.Tensor | np.ndarray) else [-1]
+    observe(f"shape of what {what} returns", torch.tensor(shape, dtype=torch.float64))
     raise CheckFailed(f"{what} returns, expected a {type_name}")
 
 
