@@ -29,6 +29,16 @@ def apply(transform, image, what):
     return result * STD + MEAN
 
 
+def observe_randomness(train, test):
+    """Record which split is random at all: what a missing augmentation is told apart by."""
+    shades = torch.arange(32 * 32 * 3, dtype=torch.int64).remainder(251).to(torch.uint8)
+    image = Image(shades.reshape(32, 32, 3))
+    for name, transform in (("train", train), ("test", test)):
+        images = [apply(transform, image, f"the {name} transform of an image") for _ in range(10)]
+        varies = any(not torch.equal(images[0], other) for other in images)
+        observe(f"is the {name} transform random", torch.tensor(float(varies)))
+
+
 def halves(dim):
     """An image whose first half along `dim` is dark and whose second half is bright."""
     pixels = torch.full((32, 32, 3), 60, dtype=torch.uint8)
@@ -45,7 +55,8 @@ def halves(dim):
 )
 def train_transform_mirrors_half_of_the_images(submission, oracle):
     """about half of the training images are mirrored left to right, none is upside down"""
-    train, _ = pair(submission)
+    train, test = pair(submission)
+    observe_randomness(train, test)
     calls, mirrored, inverted = 180, 0, 0
     sideways, upright = Image(halves(1)), Image(halves(0))
     for _ in range(calls):
@@ -70,7 +81,8 @@ def train_transform_mirrors_half_of_the_images(submission, oracle):
 )
 def train_transform_rotates_by_a_few_degrees(submission, oracle):
     """training images are rotated, by at most 10 degrees"""
-    train, _ = pair(submission)
+    train, test = pair(submission)
+    observe_randomness(train, test)
     edge = Image(halves(0))
     slopes = []
     for _ in range(60):
@@ -95,7 +107,8 @@ def train_transform_rotates_by_a_few_degrees(submission, oracle):
 )
 def train_transform_jitters_colours(submission, oracle):
     """the colours of training images vary"""
-    train, _ = pair(submission)
+    train, test = pair(submission)
+    observe_randomness(train, test)
     shade = Image(torch.tensor([180, 120, 70], dtype=torch.uint8).expand(32, 32, 3).contiguous())
     colours = [apply(train, shade, "the train transform of an image")[:, 14:18, 14:18] for _ in range(16)]
     spread = float((torch.stack(colours) - colours[0]).abs().max())
@@ -113,7 +126,7 @@ def train_transform_jitters_colours(submission, oracle):
 )
 def train_transform_normalises_as_the_test_transform_does(submission, oracle):
     """augmented images are normalised with the same statistics and stay within the range of pixels"""
-    train, _ = pair(submission)
+    train, test = pair(submission)
     dark = Image(torch.full((32, 32, 3), 8, dtype=torch.uint8))
     noise = Image(oracle.integers(32, 32, 3, low=0, high=256).to(torch.uint8))
     centre = torch.stack(
@@ -122,6 +135,9 @@ def train_transform_normalises_as_the_test_transform_does(submission, oracle):
     grey = float(centre.mean())
     images = torch.stack([apply(train, noise, "the train transform of an image") for _ in range(8)])
     low, high = float(images.min()), float(images.max())
+    observe("grey level of a dark image", torch.tensor(grey), tolerance=0.004)
+    tested = apply(test, dark, "the test transform of a dark image").mean()
+    observe("grey level of a dark test image", tested, tolerance=0.004)
     facts = [grey > 0.1, low < -0.01, high > 1.01]
     observe("[dark is not dark, below black, above white]", torch.tensor([float(fact) for fact in facts]))
     compare.require(not facts[0], f"an almost black training image comes out with a grey level of {grey:.2f}")

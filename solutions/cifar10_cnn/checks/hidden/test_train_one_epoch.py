@@ -1,7 +1,10 @@
 """Modes, optimizers with a memory, and devices in train_one_epoch."""
 
+import torch
+
 from dlgrade import compare
 from dlgrade.checks import check
+from dlgrade.observation import observe
 from dlgrade.specs import Batches, Optim, Toy
 
 
@@ -14,17 +17,21 @@ from dlgrade.specs import Batches, Optim, Toy
 def training_switches_to_train_mode(submission, oracle):
     """a model that comes in eval mode is trained in train mode"""
     x, y = oracle.normal(11, 5).double(), oracle.integers(11, low=0, high=4)
-    toy = Toy(
-        ("Linear", 5, 6), ("BatchNorm1d", 6), ("TrainModeShift",), ("Linear", 6, 4), ("StepCounter",),
-        seed=oracle.seed(),
-    )  # fmt: skip
-    batches, optimizer = Batches(x, y, batch_size=4), Optim("SGD", of=toy, lr=0.1)
-    for side in (submission, oracle):
-        side.method(toy, "train", False)
-    loss = submission.train_one_epoch(toy, batches, optimizer, "cpu")
-    expected = oracle.train_one_epoch(toy, batches, optimizer, "cpu")
-    compare.close(loss, expected, what="the loss in train mode", rtol=1e-5, atol=1e-5)
-    compare.state(submission.state(toy), oracle.state(toy), what="after an epoch in train mode")
+    layers = ("Linear", 5, 6), ("BatchNorm1d", 6), ("TrainModeShift",), ("Linear", 6, 4), ("StepCounter",)
+    runs = []
+    for comes_in_train_mode in (True, False):
+        toy = Toy(*layers, seed=oracle.seed())
+        batches, optimizer = Batches(x, y, batch_size=4), Optim("SGD", of=toy, lr=0.1)
+        for side in (submission, oracle):
+            side.method(toy, "train", comes_in_train_mode)
+        loss = submission.train_one_epoch(toy, batches, optimizer, "cpu")
+        expected = oracle.train_one_epoch(toy, batches, optimizer, "cpu")
+        loss = compare.number(loss, what="the returned loss")
+        observe(f"loss of a model that comes in mode {comes_in_train_mode}", torch.tensor(loss))
+        runs.append((loss, expected, submission.state(toy), oracle.state(toy)))
+    for loss, expected, theirs, ours in runs:
+        compare.close(loss, expected, what="the loss in train mode", rtol=1e-5, atol=1e-5)
+        compare.state(theirs, ours, what="after an epoch in train mode")
 
 
 @check(
@@ -39,12 +46,16 @@ def training_continues_over_epochs(submission, oracle):
         x, y = oracle.normal(13, 7).double(), oracle.integers(13, low=0, high=5)
         toy = Toy(("Linear", 7, 8), ("ReLU",), ("Linear", 8, 5), seed=oracle.seed())
         batches, optimizer = Batches(x, y, batch_size=5), Optim(name, of=toy, **settings)
-        for epoch in (1, 2):
-            loss = submission.train_one_epoch(toy, batches, optimizer, "cpu")
-            expected = oracle.train_one_epoch(toy, batches, optimizer, "cpu")
-            what = f"epoch {epoch} with {name}"
-            compare.state(submission.state(toy), oracle.state(toy), what=f"after {what}")
-            compare.close(loss, expected, what=f"the loss of {what}", rtol=1e-5, atol=1e-5)
+        losses = {side: [] for side in (submission, oracle)}
+        for side in losses:
+            for _ in range(2):
+                loss = side.train_one_epoch(toy, batches, optimizer, "cpu")
+                losses[side].append(compare.number(loss, what="the returned loss"))
+        for loss in losses[submission]:
+            observe(f"loss of an epoch with {name}", torch.tensor(loss))
+        compare.state(submission.state(toy), oracle.state(toy), what=f"after two epochs with {name}")
+        for theirs, ours in zip(losses[submission], losses[oracle], strict=True):
+            compare.close(theirs, ours, what=f"the loss of an epoch with {name}", rtol=1e-5, atol=1e-5)
 
 
 @check(

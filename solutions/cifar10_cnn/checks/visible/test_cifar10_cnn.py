@@ -36,7 +36,7 @@ def cifar10_cnn_gives_one_logit_for_each_class(submission, oracle):
 def cifar10_cnn_stays_within_the_parameter_budget(submission, oracle):
     """it has at most 2,000,000 parameters"""
     model = submission.build("Cifar10CNN", 10)
-    sizes = [torch.Size(entry[2]).numel() for entry in model.layout.parameters]
+    sizes = [torch.Size(entry.shape).numel() for entry in model.layout.parameters]
     observe("number of parameters", torch.tensor(float(sum(sizes))))
     compare.require(bool(sizes), "Cifar10CNN has no parameters at all")
     compare.require(

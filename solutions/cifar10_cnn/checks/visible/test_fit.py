@@ -28,7 +28,7 @@ def history_of(result, what):
     part="fit",
     points=2,
     kind="value",
-    help="Each list gets an entry per epoch: training loss, then loss and accuracy on the validation batches.",
+    help="Each list gets an entry per epoch: training loss, then validation loss and accuracy.",
 )
 def fit_reports_losses_and_accuracies_of_every_epoch(submission, oracle):
     """losses and accuracies of every epoch are in the history, means per example"""

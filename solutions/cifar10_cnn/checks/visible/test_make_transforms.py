@@ -23,6 +23,7 @@ def pair(submission):
 def apply(transform, pixels, what):
     """The transformed image of uint8 pixels (32, 32, 3), given as a PIL image."""
     result = compare.tensor(transform(Image(pixels)), what=what, shape=(3, 32, 32))
+    observe(f"is {what} floating", torch.tensor(float(result.is_floating_point())))
     compare.require(result.is_floating_point(), f"{what} has dtype {result.dtype}, expected a floating one")
     return result.double()
 
