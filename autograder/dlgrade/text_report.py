@@ -189,7 +189,7 @@ class _Page:
         yield self._row(check.verdict, title, points, "dim" if passed else "red")
         if passed:
             return
-        if self._same is None or check.hidden:
+        if self._same is None or (check.hidden and check.message != self._same.message):
             yield from self._came_back(check)
         elif check.diagnosis:
             yield self._mistake(check.diagnosis)
@@ -292,7 +292,7 @@ def _same_ending(report: Report) -> CheckResult | None:
     """The one thing that all checks that ran came back with, as when the file cannot be imported."""
     ran = [c for c in report.counted if not c.hidden and c.verdict not in (BLOCKED, MISSING)]
     endings = {(check.verdict, check.message, check.frames) for check in ran}
-    alike = len(ran) > 1 and len(endings) == 1 and ran[0].verdict not in (PASSED, INTERNAL)
+    alike = len(ran) > 1 and len(endings) == 1 and ran[0].verdict != PASSED
     return ran[0] if alike and ran[0].message else None
 
 

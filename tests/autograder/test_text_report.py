@@ -205,6 +205,14 @@ def test_a_fault_of_ours_is_not_blamed_on_the_student():
     assert "Next: the same again" in text
 
 
+def test_a_checker_that_ended_is_told_once():
+    """Every check then lacks its result, hidden ones too; the page does not repeat that for each."""
+    lost = [result(n, "internal", message="no result came", hidden=n == "c") for n in "abc"]
+    text = page(report(*lost, fault="the checker ended"))
+    assert text.count("no result came") == 1
+    assert "grader fault, not the answer's: the checker ended" in text
+
+
 def test_a_part_the_exercise_does_not_list_is_shown_all_the_same():
     """Its points count, so it must not vanish."""
     assert "\nthird" in page(report(result("a", part="third")))
