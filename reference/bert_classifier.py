@@ -50,11 +50,15 @@ def build_classifier(encoder, num_classes):
     """Put a new classification head on a pretrained encoder.
 
     Args:
-        encoder: as for BertClassifier; not copied.
+        encoder: called as `encoder(input_ids=..., attention_mask=...)`, returns an object with
+            `last_hidden_state` (N, T, E), and has `config.hidden_size` = E, as AutoModel.from_pretrained
+            returns it. Its weights are kept.
         num_classes: K.
 
     Returns:
-        module, called as `model(input_ids, attention_mask)`, that returns (N, K) logits.
+        nn.Module, called as `model(input_ids, attention_mask)` with LongTensor (N, T) and a mask (N, T) of 1
+        for a token and 0 for padding; returns (N, K) logits, no softmax. What stands at padding, and how
+        much of it there is, has no influence.
     """
     return BertClassifier(encoder, num_classes)
 

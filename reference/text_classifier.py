@@ -5,7 +5,7 @@ from torch import nn
 
 
 class TextClassifier(nn.Module):
-    """Embedding, bidirectional LSTM, both final states, dropout, linear layer.
+    """Embedding, bidirectional LSTM, both final states (forward first), dropout, linear layer.
 
     Id 0 at the end of a row is padding: the forward direction stops before it and the backward direction
     starts before it, so a text gets the same logits whatever it is padded to. Id 0 between other ids is
