@@ -236,6 +236,26 @@ def _finite(found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return found
 
 
+def redraw(module: Any, *, seed: int, spread: float) -> None:
+    """Give every matrix of a module values of this standard deviation and every vector zeros.
+
+    Two modules that compute the same from differently arranged parameters are then alike in law.
+    """
+    with torch.no_grad():
+        for index, (_, parameter) in enumerate(module.named_parameters()):
+            drawn = torch.from_numpy(formula.normal(formula.mix(seed, index), tuple(parameter.shape)))
+            is_matrix = sum(side > 1 for side in parameter.shape) > 1
+            parameter.copy_(spread * drawn if is_matrix else torch.zeros_like(parameter))
+
+
+def disturb(module: Any, *, seed: int, by: float = 0.1) -> None:
+    """Add noise to every parameter, since a correct module may start some at zero and others alike."""
+    with torch.no_grad():
+        for index, (_, parameter) in enumerate(module.named_parameters()):
+            drawn = torch.from_numpy(formula.normal(formula.mix(seed, index), tuple(parameter.shape)))
+            parameter.add_(by * drawn)
+
+
 def every_parameter_learns(
     module: Any, x: torch.Tensor, *args: Any, dimensions: int = 1, steps: int = 0, read: Read = whole
 ) -> None:

@@ -336,3 +336,16 @@ def test_modules_behind_the_proxy():
         structure.frozen(apart, but=lambda name: name == "layer.weight")
     with pytest.raises(CheckFailed, match="no gradient reaches norm"):
         structure.every_parameter_learns(apart, x)
+
+
+def test_redraw_and_disturb():
+    """Matrices get the spread asked for and vectors zeros; noise moves every parameter, the seed decides how."""
+    model = nn.Sequential(nn.Linear(40, 50), nn.LayerNorm(50))
+    structure.redraw(model, seed=1, spread=0.5)
+    assert abs(float(model[0].weight.detach().std()) - 0.5) < 0.05
+    assert not model[0].bias.detach().any()
+    assert not model[1].weight.detach().any()
+    before = [p.detach().clone() for p in model.parameters()]
+    structure.disturb(model, seed=2, by=0.1)
+    for old, new in zip(before, model.parameters(), strict=True):
+        assert 0.05 < float((new.detach() - old).std()) < 0.2

@@ -1,0 +1,112 @@
+"""What any ViT must do, however it is built: shapes, positions, independence, and learning to classify."""
+
+import torch
+
+from dlgrade import compare, structure
+from dlgrade.checks import check
+from dlgrade.observation import observe
+
+SMALL = {"image_size": 8, "patch_size": 4, "embed_size": 12, "depth": 2, "heads": 3}
+RECIPE = {"limit": 5000, "epochs": 10, "batch_size": 64, "max_lr": 2e-3}
+
+
+@check(part="ViT", points=1, kind="shape", help="Is every argument passed on to the part that needs it?")
+def vit_gives_one_logit_for_each_class(submission, oracle):
+    """the output is (N, K), for the default and for other sizes"""
+    logits = submission.build("ViT")(oracle.normal(2, 3, 32, 32))
+    compare.tensor(logits, what="ViT()(images)", shape=(2, 10), dtype=torch.float32)
+    for classes in (4, 7):
+        logits = submission.build("ViT", classes, **SMALL)(oracle.normal(3, 3, 8, 8))
+        compare.tensor(logits, what=f"ViT({classes}, image_size=8, ...)(images)", shape=(3, classes))
+
+
+@check(
+    part="ViT",
+    points=1,
+    kind="property",
+    needs=("vit_gives_one_logit_for_each_class",),
+    help="Cross-entropy applies the softmax itself: return what your last layer gives.",
+)
+def vit_returns_logits(submission, oracle):
+    """the output is logits: no softmax"""
+    model = submission.build("ViT", 5, **SMALL).eval()
+    structure.disturb(model, seed=oracle.seed(), by=0.3)
+    with torch.no_grad():
+        logits = compare.tensor(model(oracle.normal(6, 3, 8, 8)), what="ViT(5, ...)(images)", shape=(6, 5))
+    sums_to_one = float((logits.sum(-1) - 1).abs().max()) < 1e-3
+    bounded = bool((logits >= 0).all()) and bool((logits <= 1).all())
+    observe("do the outputs look like probabilities", torch.tensor([float(sums_to_one), float(bounded)]))
+    compare.require(not (sums_to_one and bounded), "the outputs are probabilities, expected logits")
+    compare.require(not bounded, "all outputs lie between 0 and 1, expected logits")
+
+
+@check(
+    part="ViT",
+    points=2,
+    kind="structure",
+    needs=("vit_gives_one_logit_for_each_class",),
+    help="Is everything indexed by token rather than by place in the batch, and is dropout off in eval mode?",
+)
+def vit_classifies_each_image_by_itself(submission, oracle):
+    """in eval mode an image's logits do not depend on the rest of the batch, nor on its place there"""
+    model = submission.build("ViT", 5, **SMALL).eval()
+    structure.disturb(model, seed=oracle.seed())
+    images = oracle.normal(4, 3, 8, 8)
+    structure.eval_is_deterministic(model, images)
+    structure.batch_independence(model, images, what="the logits")
+    with torch.no_grad():
+        logits = compare.tensor(model(images), what="the logits", shape=(4, 5))
+        turned = compare.tensor(model(images.flip(0)), what="the logits", shape=(4, 5)).flip(0)
+    moved = float((logits - turned).abs().max()) > 1e-4
+    observe("do logits depend on the place in the batch", torch.tensor(float(moved)))
+    compare.require(not moved, "an image's logits change with its place in the batch")
+
+
+@check(
+    part="ViT",
+    points=3,
+    kind="property",
+    needs=("vit_gives_one_logit_for_each_class",),
+    help="Attention treats tokens as a set. What tells it where each patch stands?",
+)
+def vit_sees_where_a_patch_stands(submission, oracle):
+    """an image with its patches in another order gets other logits, and every patch counts"""
+    model = submission.build("ViT", 5, **SMALL).eval()
+    structure.disturb(model, seed=oracle.seed(), by=0.2)
+    images = oracle.normal(2, 3, 8, 8)
+    top, bottom = images[:, :, :4], images[:, :, 4:]
+    with torch.no_grad():
+        logits = compare.tensor(model(images), what="the logits", shape=(2, 5))
+        options = [torch.cat([bottom, top], 2), images.roll(4, 3), images.roll((4, 4), (2, 3))]
+        moved = [
+            float((compare.tensor(model(x), what="logits", shape=(2, 5)) - logits).abs().max())
+            for x in options
+        ]
+    scale = float(logits.abs().max())
+    observe(
+        "do logits change with the order of the patches",
+        torch.tensor([float(m > 1e-4 * scale) for m in moved]),
+    )
+    compare.require(min(moved) > 1e-4 * scale, "the logits do not change when patches change places")
+    leaf = images.clone().requires_grad_()
+    logits = compare.tensor(model(leaf), what="the logits", shape=(2, 5))
+    compare.require(logits.requires_grad, "no gradient flows from the logits to the image")
+    (gradient,) = torch.autograd.grad((logits * torch.linspace(-1, 1.2, 5)).sum(), leaf, allow_unused=True)
+    gradient = torch.zeros_like(leaf) if gradient is None else gradient
+    counts = gradient.abs().amax((0, 1)).reshape(2, 4, 2, 4).amax((1, 3)) > 0
+    observe("patches that count", counts.double())
+    compare.require(bool(counts.all()), "some patches of the image have no influence on the logits")
+
+
+@check(
+    part="ViT",
+    points=3,
+    kind="accuracy",
+    needs=("vit_gives_one_logit_for_each_class", "vit_sees_where_a_patch_stands"),
+    tier="cpu",
+    data="cifar10",
+    help="Watch the training loss: if it falls slowly, look at what stands between the image and the logits.",
+)
+def vit_learns_to_classify_images(submission, contest):
+    """after a short training, held-out images are recognised as well as the reference does"""
+    contest.decide(submission, "ViT", 10, **RECIPE)

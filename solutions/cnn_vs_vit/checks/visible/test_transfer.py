@@ -1,0 +1,44 @@
+"""What build_transfer_model must do to a backbone."""
+
+import torch
+
+from dlgrade import compare, structure
+from dlgrade.checks import check
+from dlgrade.observation import observe
+from dlgrade.specs import PretrainedResNet
+
+
+def _of_head(name):
+    return name.startswith("fc.")
+
+
+@check(
+    part="build_transfer_model",
+    points=1,
+    kind="shape",
+    help="The new head takes the place of the old one: same name, same number of inputs, num_classes outputs.",
+)
+def transfer_replaces_fc_by_a_head_for_the_new_classes(submission, oracle):
+    """the model has num_classes outputs, from a new head under the name fc"""
+    for classes, width in ((4, 6), (7, 5)):
+        backbone = PretrainedResNet(7, width=width, seed=oracle.seed())
+        model = submission.build("build_transfer_model", classes, backbone)
+        names = [name for name, _ in model.named_parameters()]
+        observe("parameters under fc", torch.tensor(float(any(map(_of_head, names)))))
+        compare.require(any(map(_of_head, names)), "the model has no parameters under fc")
+        logits = model.eval()(oracle.normal(2, 3, 6, 6).double())
+        compare.tensor(logits, what=f"build_transfer_model({classes}, backbone)(images)", shape=(2, classes))
+
+
+@check(
+    part="build_transfer_model",
+    points=2,
+    kind="structure",
+    help="A parameter is frozen by its own requires_grad. What is made after the freezing is trainable.",
+)
+def transfer_freezes_all_but_the_head(submission, oracle):
+    """every parameter of the backbone is frozen, and every one of the head is not"""
+    backbone = PretrainedResNet(3, seed=oracle.seed())
+    model = submission.build("build_transfer_model", 4, backbone)
+    structure.frozen(model, but=_of_head)
+    compare.require(bool(structure.trainable_names(model)), "no parameter is trainable")
