@@ -21,9 +21,10 @@ from dlgrade.errors import CourseError
 from dlgrade.exercise import FINGERPRINTS, Exercise, load_mistakes
 from dlgrade.layouts import Layouts
 from dlgrade.observation import Seen
-from dlgrade.oracle import PUBLISHED_SEED, Oracle, RecordingPeer
+from dlgrade.oracle import Oracle, RecordingPeer
 from dlgrade.outcome import PASSED
 from dlgrade.proxy import LocalPeer
+from dlgrade.runsettings import PUBLISHED_SEED
 from dlgrade.submitted import local_answer
 
 RTOL: Final = 1e-3  # of a recorded number, between machines and versions

@@ -28,7 +28,7 @@ from dlgrade.outcome import (
 )
 from dlgrade.proxy import LocalPeer
 from dlgrade.report import CheckResult
-from dlgrade.runsettings import RunSettings
+from dlgrade.runsettings import PUBLISHED_SEED, RunSettings
 from dlgrade.submitted import Answer, Workers, local_answer
 
 
@@ -55,7 +55,7 @@ class Knowledge:
         if self._answer is not None:
             return oracle.live(self._answer, seed=self.seed, check=check.id)
         record = self._fingerprints.get(check.id, {}).get("record", [])
-        return Oracle(ReplayPeer(record), seed=oracle.PUBLISHED_SEED, check=check.id)
+        return Oracle(ReplayPeer(record), seed=PUBLISHED_SEED, check=check.id)
 
     def diagnose(self, check: Check, function: Callable[..., Any], seen: Seen) -> Suspect | None:
         """The known mistake that this run of a check looks like."""

@@ -21,9 +21,9 @@ from dlgrade.errors import GraderFault
 from dlgrade.observation import Observation, Seen
 from dlgrade.process import Deadline
 from dlgrade.proxy import Channel, Header, LocalPeer, Peer, RemoteModule, Subject
+from dlgrade.runsettings import PUBLISHED_SEED
 from dlgrade.tree import Buffers
 
-PUBLISHED_SEED: Final = 2017
 PATIENCE: Final = Deadline(3600.0)
 
 Record = list[dict[str, Any]]

@@ -17,9 +17,8 @@ from dlgrade.course import find_course
 from dlgrade.engine import RunPlan, Zygote, job_of, policy_of
 from dlgrade.errors import GraderFault
 from dlgrade.grading import Grading, Knowledge
-from dlgrade.oracle import PUBLISHED_SEED
 from dlgrade.process import Budget, WorkerSettings
-from dlgrade.runsettings import RunSettings
+from dlgrade.runsettings import PUBLISHED_SEED, RunSettings
 from dlgrade.submission import exercise_of, find_submissions
 from dlgrade.submitted import Job, Workers
 

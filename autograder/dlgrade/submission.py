@@ -16,7 +16,7 @@ from dlgrade.display import printable
 from dlgrade.errors import SubmissionError, UsageError
 from dlgrade.exercise import Exercise
 from dlgrade.notebook_source import MAX_NOTEBOOK_BYTES, notebook_text
-from dlgrade.source import MAX_BYTES, decode_source
+from dlgrade.source import MAX_BYTES, decode_source, refuse_oversize
 
 FORMATS = (".py", ".ipynb")
 _NAME_LENGTH = 120
@@ -136,7 +136,9 @@ def _read_one(root: Path, relative: Path, student: str, exercise: Exercise) -> S
     empty = Submission(name, student, "", root / relative, relative.suffix[1:])
     try:
         if relative.suffix == ".py":
-            return replace(empty, text=decode_source(_read(root, relative, MAX_BYTES), name))
+            text = decode_source(_read(root, relative, MAX_BYTES), name)
+            refuse_oversize(text, name)
+            return replace(empty, text=text)
         if relative.suffix == ".ipynb":
             found = notebook_text(
                 _read(root, relative, MAX_NOTEBOOK_BYTES), name, [p.name for p in exercise.parts]

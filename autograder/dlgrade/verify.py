@@ -60,6 +60,8 @@ def verify(
     exercise = course.exercise(name)
     if not exercise.staff:
         raise CourseError(f"exercise '{name}' has no staff folder here; verify needs solutions/{name}")
+    if not (exercise.folder / f"{name}.py").is_file():
+        raise CourseError(f"{exercise.folder}/{name}.py is missing; run 'dlgrade build {name}' first")
     answer = (exercise.folder / f"{name}.py").read_text(encoding="utf-8")
     proof = Proof(name)
     mistakes, variants = load_mistakes(exercise), load_variants(exercise)
