@@ -33,7 +33,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 import dlgrade
-from dlgrade import checks, sandbox, scratch
+from dlgrade import checks, hugepages, sandbox, scratch
 from dlgrade.checks import Check
 from dlgrade.contest import RUNS
 from dlgrade.course import Course
@@ -149,6 +149,7 @@ class Run:
             self._announce(items)
             gc.collect()
             gc.freeze()
+            hugepages.collapse()
             self._serve(items)
         return True
 

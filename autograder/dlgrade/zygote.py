@@ -65,11 +65,12 @@ def preload(names: list[str]) -> None:
     torch.set_num_threads(1)  # before any tensor operation: a thread pool does not survive a fork
     for name in names:
         importlib.import_module(name)
-    from dlgrade import sandbox, worker  # noqa: F401  what every fork would import again
+    from dlgrade import hugepages, sandbox, worker  # noqa: F401  what every fork would import again
 
     torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1).step()
     gc.collect()
     gc.freeze()
+    hugepages.collapse()
 
 
 class Zygote:
