@@ -13,6 +13,7 @@ from typing import Any, Final
 import click
 
 from dlgrade import __version__
+from dlgrade.classroom.commands import course as course_group
 from dlgrade.datasets.commands import data
 from dlgrade.errors import DlgradeError
 
@@ -143,6 +144,7 @@ def calibrate(exercise: str, tier: str, seeds: int, stand_in: bool, course: Path
     return calibrating.calibrate(find_course(course), exercise, tier=tier, seeds=seeds, stand_in=stand_in)
 
 
+dlgrade.add_command(course_group)
 dlgrade.add_command(data)
 
 

@@ -86,7 +86,9 @@ def remarks(report: Report, part: str) -> list[str]:
     later = [check for check in report.checks if check.part == part and check.verdict == DEFERRED]
     if later:
         worth = sum(check.max_points for check in later)
-        lines.append(f'{_count(len(later), "check")} ({worth:g} points) of this part train: tier="cpu" runs them.')
+        lines.append(
+            f'{_count(len(later), "check")} ({worth:g} points) of this part train: tier="cpu" runs them.'
+        )
     if report.hidden_left:
         lines.append(f"{_count(report.hidden_left, 'hidden check')} of the exercise run at grading only.")
     if report.fault is not None or any(check.verdict == INTERNAL for check in report.checks):
@@ -96,12 +98,10 @@ def remarks(report: Report, part: str) -> list[str]:
 
 def _row_html(result: CheckResult) -> str:
     symbol, colour = _MARKS.get(result.verdict, _WRONG)
+    verdict = f'<span style="color:{colour}"><b>{symbol}</b> {escape(result.verdict)}</span>'
+    points = f'<span style="float:right;{_QUIET}">{result.points:g} / {result.max_points:g}</span>'
     said = "".join(_said_html(line) for line in came_back(result))
-    return (
-        f'<div style="margin-top:4px"><span style="color:{colour}"><b>{symbol}</b> {escape(result.verdict)}</span> '
-        f"{escape(_title(result))} <span style='float:right;{_QUIET}'>{result.points:g} / {result.max_points:g}"
-        f"</span></div>{said}"
-    )
+    return f'<div style="margin-top:4px">{verdict} {escape(_title(result))} {points}</div>{said}'
 
 
 def _said_html(said: Said) -> str:

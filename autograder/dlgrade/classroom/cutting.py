@@ -1,4 +1,4 @@
-"""The step of `nbgrader generate_assignment` that turns answers into stubs, by the same rule as the .py file."""
+"""The step of `nbgrader generate_assignment` that turns answers into stubs, as `dlgrade build` does it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ class CutSolutions(ClearSolutions):  # type: ignore[misc]  # nbgrader ships no t
     nbgrader's own stub names no part, so nothing could tell that a part was never begun.
     """
 
-    def preprocess(
-        self, nb: NotebookNode, resources: dict[str, Any]
-    ) -> tuple[NotebookNode, dict[str, Any]]:
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         nb.cells = [cell for cell in nb.cells if SUPPORT_TAG not in cell.metadata.get("tags", ())]
         nb, resources = super().preprocess(nb, resources)
         return nb, resources
