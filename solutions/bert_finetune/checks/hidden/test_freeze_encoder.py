@@ -1,0 +1,44 @@
+"""A frozen model still computes and still trains its head."""
+
+import torch
+
+from dlgrade import compare, structure
+from dlgrade.checks import check
+from dlgrade.observation import observe
+from dlgrade.proxy import RemoteModule
+from dlgrade.specs_text import TinyBert
+
+ENCODER = ("embeddings.", ".layer.", "pooler.dense.")
+
+
+@check(
+    part="freeze_encoder",
+    points=2,
+    kind="training",
+    needs=("classifier_gives_one_logit_for_each_class",),
+    help="Only requires_grad is to change: outputs stay what they were, and gradients still reach the head.",
+)
+def one_step_of_a_frozen_model_moves_the_head_only(submission, oracle):
+    """freezing changes no output, and a training step afterwards moves the head and nothing else"""
+    model = submission.build("build_classifier", TinyBert(oracle.seed()), 3)
+    compare.require(isinstance(model, RemoteModule), "build_classifier does not return an nn.Module")
+    model.load_state_dict(oracle.weights(model))
+    model.eval()
+    ids, mask = oracle.integers(4, 6, low=5, high=150), torch.ones(4, 6, dtype=torch.int64)
+    with torch.no_grad():
+        before = compare.tensor(model(ids, mask), what="the logits", shape=(4, 3)).double()
+    submission.freeze_encoder(model)
+    model.eval()
+    output = compare.tensor(model(ids, mask), what="the logits of the frozen model", shape=(4, 3))
+    same = float((output.detach().double() - before).abs().max()) <= 1e-5
+    observe("[outputs unchanged, gradient left]", torch.tensor([same, output.requires_grad]).double())
+    compare.require(same, "freezing changes the logits")
+    compare.require(output.requires_grad, "no gradient flows from the logits of the frozen model")
+    moved = structure.moved_by_one_step(model, ids, mask)
+    strays = [name for name in moved if any(key in name for key in ENCODER)]
+    observe(
+        "[parameters of the encoder that move, does the head]",
+        torch.tensor([len(strays), len(moved) > len(strays)]).double(),
+    )
+    compare.require(not strays, f"a training step moves {len(strays)} parameters of the encoder")
+    compare.require(len(moved) > len(strays), "a training step does not move the head")
