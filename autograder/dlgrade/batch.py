@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class GradeOptions:
     seed: int | None = None
     course: Path | None = None
     isolation: str | None = None
+    gradebook: str | None = None
 
 
 def grade(options: GradeOptions) -> int:
@@ -47,6 +49,7 @@ def grade(options: GradeOptions) -> int:
     submissions = find_submissions(options.submissions, exercise)
     jobs = options.jobs or min(planning.cores(), len(submissions))
     settings = _settings(options, exercise, jobs)
+    record = _recorder(options.gradebook, exercise, settings.tier)
     folder = ResultsFolder(options.out) if options.out else None
     as_text = options.format == "text"
     reports: list[Report] = []
@@ -60,12 +63,24 @@ def grade(options: GradeOptions) -> int:
                     reports.append(report)
                     if folder:
                         folder.add(report)
+                    record(report)
                     if not as_text:
                         print(report.to_json(), flush=True)
     finally:
         if as_text and reports:
             _show(reports, options, exercise)
     return max(report.exit_code for report in reports)
+
+
+def _recorder(url: str | None, exercise: Exercise, tier: str) -> Callable[[Report], None]:
+    """What saves a report in nbgrader's database, or nothing where none was named."""
+    if url is None:
+        return lambda _report: None
+    try:
+        from dlgrade.classroom.scores import Ledger
+    except ImportError:
+        raise UsageError("--gradebook needs nbgrader; pip install 'dlgrade[nbgrader]'") from None
+    return Ledger(url, exercise, tier).record
 
 
 def _settings(options: GradeOptions, exercise: Exercise, jobs: int) -> RunSettings:

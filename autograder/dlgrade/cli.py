@@ -98,6 +98,7 @@ def check(**options: Any) -> int:
 @click.option("--seed", type=click.IntRange(min=0), help="Of inputs and training. [default: a new secret]")
 @_course_option
 @click.option("--isolation", type=MODES, help="How code is confined. [default: the strongest, at least core]")
+@click.option("--gradebook", metavar="URL", help="Of nbgrader's database, such as sqlite:///gradebook.db.")
 def grade(**options: Any) -> int:
     """Grade all SUBMISSIONS of EXERCISE: a file, a folder, or a folder for each student."""
     from dlgrade import batch

@@ -129,7 +129,7 @@ def _course_of(place: Path, name: str) -> Course:
         target.mkdir(parents=True)
         for item in filter(Path.exists, (place / needed for needed in _NEEDED)):
             copy = shutil.copytree if item.is_dir() else shutil.copy
-            copy(item, target / item.name)  # type: ignore[operator]  # either takes two paths
+            copy(item, target / item.name)
         _copies[place] = folder
     return Course(Path(_copies[place].name).resolve())
 
@@ -151,7 +151,7 @@ def _shell() -> Any:
         from IPython.core.getipython import get_ipython
     except ImportError:
         return None
-    return get_ipython()  # type: ignore[no-untyped-call]
+    return get_ipython()
 
 
 class _Progress:
@@ -176,7 +176,8 @@ class _Progress:
         from IPython.display import HTML, display
 
         bar = "" if done is None else f' <progress value="{done:.3f}" max="1"></progress> {done:.0%}'
-        line = HTML(f"<div>checking {html.escape(self._part)}: {html.escape(self._check)}{bar}</div>")  # type: ignore[no-untyped-call]
+        checking = f"<div>checking {html.escape(self._part)}: {html.escape(self._check)}{bar}</div>"
+        line = HTML(checking)  # type: ignore[no-untyped-call]
         if self._shown is None:
             self._shown = display(line, display_id=True)  # type: ignore[no-untyped-call]
         else:

@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 from pathlib import PurePath
-from typing import Any, BinaryIO, Final, TextIO
+from typing import Any, BinaryIO, Final
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
@@ -31,12 +31,9 @@ _PLAIN: Final = (str, int, float, bool, type(None))
 class ToleratingExporter(NotebookExporter):
     """What `nbgrader autograde` reads and writes notebooks with."""
 
-    def from_file(
-        self, file_stream: TextIO, resources: dict[str, Any] | None = None, **more: Any
-    ) -> tuple[str, dict[str, Any]]:
-        notebook = read_any(file_stream.buffer, PurePath(file_stream.name).name)  # type: ignore[arg-type]
-        output, resources = self.from_notebook_node(notebook, resources=resources, **more)
-        return output, resources
+    def from_file(self, file_stream: Any, resources: dict[str, Any] | None = None, **more: Any) -> Any:
+        notebook = read_any(file_stream.buffer, PurePath(file_stream.name).name)
+        return self.from_notebook_node(notebook, resources=resources, **more)  # type: ignore[no-untyped-call]
 
 
 def read_any(file: BinaryIO, name: str) -> NotebookNode:
@@ -86,7 +83,7 @@ def _plain(metadata: Any) -> dict[str, Any]:
     """Metadata two levels deep: enough for nbgrader's, too flat for a trap."""
     if not isinstance(metadata, dict):
         return {}
-    kept = {key: value for key, value in metadata.items() if isinstance(value, _PLAIN)}
+    kept: dict[str, Any] = {key: value for key, value in metadata.items() if isinstance(value, _PLAIN)}
     for key, value in metadata.items():
         if isinstance(value, dict):
             kept[key] = {inner: leaf for inner, leaf in value.items() if _is_leaf(leaf)}

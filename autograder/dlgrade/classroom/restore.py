@@ -43,6 +43,7 @@ class ReleasedCell:
 
     @property
     def metadata(self) -> dict[str, Any]:
+        """What nbgrader keeps of it in the notebook."""
         values: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "grade_id": self.name,
@@ -56,7 +57,7 @@ class ReleasedCell:
             values["points"] = self.points
         if self.checksum:
             values["checksum"] = self.checksum
-        return {"nbgrader": values}
+        return values
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def restore(cells: Iterable[NotebookNode], released: Sequence[ReleasedCell]) -> 
     for lost in (cell for cell in released if cell.name not in taken):
         if lost.grade or lost.task:
             findings.append(f"cell '{lost.name}' was missing and was put back")
-            rebuilt.append(_as_released(NotebookNode(cell_type=lost.cell_type, source=lost.source), lost))
+            rebuilt.append(_as_released(_node(cell_type=lost.cell_type, source=lost.source), lost))
         else:
             findings.append(f"cell '{lost.name}' was missing")
     for number, cell in enumerate(rebuilt, 1):
@@ -112,8 +113,7 @@ def _differences(cell: NotebookNode, released: ReleasedCell) -> list[str]:
 
 
 def _as_released(cell: NotebookNode, released: ReleasedCell) -> NotebookNode:
-    cell.metadata = NotebookNode(released.metadata)
-    cell.metadata.nbgrader = NotebookNode(cell.metadata.nbgrader)
+    cell.metadata = _node(nbgrader=_node(**released.metadata))
     if released.locked:
         cell.source = released.source
     return _typed(cell, released.cell_type)
@@ -121,8 +121,12 @@ def _as_released(cell: NotebookNode, released: ReleasedCell) -> NotebookNode:
 
 def _own(cell: NotebookNode) -> NotebookNode:
     """A cell that no release knows: a raw one would go into the feedback's page as it is."""
-    cell.metadata = NotebookNode()
+    cell.metadata = _node()
     return _typed(cell, "code" if cell.cell_type == "code" else "markdown")
+
+
+def _node(**values: Any) -> NotebookNode:
+    return NotebookNode(values)  # type: ignore[no-untyped-call]
 
 
 def _typed(cell: NotebookNode, cell_type: str) -> NotebookNode:
