@@ -20,7 +20,7 @@ def compare_measures_accuracy_on_the_test_images(submission, oracle):
         name: Toy(("Linear", 4, 8), ("BatchNorm1d", 8), ("ReLU",), ("Linear", 8, 3), seed=oracle.seed())
         for name in ("b", "a", "c")
     }
-    train, test = _split(oracle, 24), _split(oracle, 50)
+    train, test = _split(oracle, 24), _split(oracle, 52)
     rows = submission.compare(models, train, test, epochs=2, lr=0.02, device="cpu")
     expected = oracle.compare(models, train, test, epochs=2, lr=0.02, device="cpu")
     fit = (

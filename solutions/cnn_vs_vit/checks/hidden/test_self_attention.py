@@ -19,7 +19,7 @@ OTHERWISE = (
     points=2,
     kind="gradient",
     otherwise=OTHERWISE,
-    help="Try sizes other than the statement's and double(): does anything assume a width, a dtype or a length?",
+    help="Try other sizes, and double(): does anything assume a width, a dtype or a length?",
 )
 def attention_and_its_gradient_hold_at_other_sizes(submission, oracle):
     """in float64, output and gradient are the reference's, from one token to many and from one head to E"""

@@ -17,7 +17,7 @@ def _of_head(name):
     part="build_transfer_model",
     points=2,
     kind="value",
-    help="The pretrained weights are what is transferred: keep every one of them, and train the head from new.",
+    help="The pretrained weights are what is transferred: keep all of them, and start with a new head.",
 )
 def transfer_keeps_the_pretrained_features(submission, oracle):
     """the backbone's weights and statistics are the pretrained ones, and the head is new"""
@@ -28,6 +28,7 @@ def transfer_keeps_the_pretrained_features(submission, oracle):
     after = submission.state(model)
     same = [name for name, value in pretrained.items() if name in after and torch.equal(after[name], value)]
     observe("what is as pretrained", torch.tensor([float(name in same) for name in sorted(pretrained)]))
+    observe("parameters that are new", torch.tensor(float(len(after.keys() - pretrained.keys()))))
     compare.state(after, {k: v for k, v in pretrained.items() if not _of_head(k)}, what="after the transfer")
     compare.require("fc.weight" not in same, "the head still has the pretrained weights, expected a new one")
 

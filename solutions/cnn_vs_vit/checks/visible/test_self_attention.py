@@ -157,7 +157,7 @@ def attention_heads_weigh_the_tokens_differently(submission, oracle):
     points=1,
     kind="property",
     needs=("attention_keeps_the_shape_of_its_input",),
-    help="How wide are the vectors whose dot product a score is? The root of that width keeps the scores near 1.",
+    help="A score is the dot product of two vectors: divide it by the root of their width.",
 )
 def attention_scores_are_scaled_by_the_width_of_a_head(submission, oracle):
     """weights are as even or uneven as scores divided by the root of the head's width make them"""
