@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlgrade import planning, progress
+from dlgrade import hints, planning, progress
 from dlgrade.course import find_course
 from dlgrade.display import printable
 from dlgrade.engine import Run, RunPlan, Zygote
@@ -58,7 +58,8 @@ def check(options: CheckOptions) -> int:
         ):
             display.opened(run.checks, len(submissions))
             reports = list(run.grade(submissions, watch=display.watch))
-    for report in reports:
+    for submission, report in zip(submissions, reports, strict=True):
+        hints.note_attempts(submission, exercise, report)
         _show(report, run, options, exercise)
     return max(report.exit_code for report in reports)
 

@@ -36,6 +36,7 @@ class _InOrder(click.Group):
 
 
 _course_option = click.option("--course", type=FOLDER, help="The course folder. [default: the nearest]")
+_exercise_option = click.option("--exercise", help="What PATH answers. [default: as its place or name says]")
 _format_option = click.option(
     "--format", type=FORMATS, default="text", show_default=True, help="Of the results."
 )
@@ -72,7 +73,18 @@ def start(exercise: str, directory: Path | None, notebook: bool, course: Path | 
 
 @dlgrade.command()
 @click.argument("path", type=FOLDER, default=".")
-@click.option("--exercise", help="What PATH answers. [default: as its folder or its name says]")
+@_exercise_option
+@_course_option
+def hint(**options: Any) -> int:
+    """Show the next hint for PART, by default the first that is not done; PATH is your answer."""
+    from dlgrade import hinting
+
+    return hinting.hint(hinting.HintOptions(**options))
+
+
+@dlgrade.command()
+@click.argument("path", type=FOLDER, default=".")
+@_exercise_option
 @click.option("--part", help="Run the checks of this part only.")
 @click.option("--tier", type=TIERS, default="quick", show_default=True, help="How much to run.")
 @_format_option

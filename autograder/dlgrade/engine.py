@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from dlgrade import zygote
+from dlgrade import hints, scratch, zygote
 from dlgrade.checks import Check
 from dlgrade.errors import GraderFault, SubmissionError
 from dlgrade.exercise import Exercise
@@ -285,6 +285,7 @@ def _lost(check: Check) -> CheckResult:
 
 def policy_of(plan: RunPlan) -> dict[str, Any]:
     """The sandbox policy of the plan's workers, as plain JSON."""
+            hints=hints.used(flight.submission, plan.exercise),
     limits = plan.exercise.limits
     return {
         "mode": plan.settings.mode,

@@ -60,6 +60,25 @@ class Report:
     output: str = ""
     fault: str | None = None
     hidden_left: int = 0  # hidden checks that run at grading only
+    hints: Mapping[str, int] = field(default_factory=dict)  # steps shown of each part's, as a student's file says
+    content: Mapping[str, Any] | None = None  # what the results depend on: see `content.py`
+
+    @classmethod
+    def from_json(cls, line: str) -> Report:
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: the text is no report of this schema.
+        """
+        values = json.loads(line)
+        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+            raise ValueError(f"no report of schema {SCHEMA}")
+        try:
+            named = {name: values[name] for name in ("exercise", "submission", "student", *_PLAIN)}
+            checks = tuple(CheckResult.from_json(check) for check in values["checks"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no report of schema {SCHEMA}: {error}") from None
+        return cls(**{**named, "advice": tuple(named["advice"]), "checks": checks})
 
     @property
     def counted(self) -> tuple[CheckResult, ...]:
@@ -121,4 +140,6 @@ _PLAIN: Final = (
     "output",
     "fault",
     "hidden_left",
+    "hints",
+    "content",
 )

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from dlgrade import hints
 from dlgrade.course import Course
 from dlgrade.errors import UsageError
 
-_LEFT_OUT = frozenset({"__pycache__", ".ipynb_checkpoints", ".pytest_cache"})
+_LEFT_OUT = frozenset({"__pycache__", ".ipynb_checkpoints", ".pytest_cache", hints.FILE})
 
 
 def start(course: Course, name: str, directory: Path, *, notebook: bool = False) -> str:
@@ -46,4 +47,4 @@ def _next_step(answer: Path, first_part: str) -> str:
         work = f"Open {answer} in Jupyter, read README.md beside it, and start with {first_part}."
     else:
         work = f"Open {answer}, read README.md beside it, and start with {first_part}."
-    return f"{work}\nThen: dlgrade check {answer}\nStuck: dlgrade hint {first_part}"
+    return f"{work}\nThen: dlgrade check {answer}\nStuck: dlgrade hint {first_part} {answer}"

@@ -61,10 +61,10 @@ def test_help_and_usage_errors_load_nothing_heavy(arguments, code, tmp_path):
 
 
 def test_help_lists_the_commands_in_the_order_in_which_they_are_met(tmp_path):
-    """list, start and check come first, what staff do after them."""
+    """list, start, hint and check come first, what staff do after them."""
     text = dlgrade("--help", cwd=tmp_path).stdout
     names = re.findall(r"^  ([a-z]+) ", text.partition("Commands:")[2], re.MULTILINE)
-    assert names[:6] == ["list", "start", "check", "grade", "build", "verify"]
+    assert names[:7] == ["list", "start", "hint", "check", "grade", "build", "verify"]
     assert "data" in names
 
 
