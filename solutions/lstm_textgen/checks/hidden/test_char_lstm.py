@@ -1,0 +1,62 @@
+"""Layers and logits of CharLSTM."""
+
+from math import prod
+
+import torch
+
+from dlgrade import compare, structure
+from dlgrade.checks import check
+from dlgrade.observation import observe
+from dlgrade.outcome import CheckFailed
+
+
+def built(submission, *args):
+    model = submission.build("CharLSTM", *args)
+    if not isinstance(model, torch.nn.Module):
+        raise CheckFailed("CharLSTM is no nn.Module")
+    return model.eval()
+
+
+def logits_of(found):
+    compare.require(
+        isinstance(found, list | tuple) and len(found) == 2, "the result is no pair (logits, state)"
+    )
+    return found[0]
+
+
+@check(
+    part="CharLSTM",
+    points=2,
+    kind="structure",
+    needs=("char_lstm_gives_logits_at_every_step_and_a_state",),
+    help="Is every layer used, and num_layers given to the LSTM?",
+)
+def char_lstm_stacks_layers_that_all_learn(submission, oracle):
+    """each further layer adds an LSTM layer's weights, and a gradient reaches every parameter"""
+    width, counts = 5, []
+    for layers in (1, 2, 3):
+        model = built(submission, 9, 4, width, layers)
+        counts.append(sum(prod(entry.shape) for entry in model.layout.parameters))
+        ids = oracle.integers(4, 6, low=0, high=9)
+        structure.every_parameter_learns(model, ids, steps=2, read=logits_of)
+    added = [counts[1] - counts[0], counts[2] - counts[1]]
+    observe("numbers that a layer adds", torch.tensor(added).double())
+    compare.require(min(added) >= 8 * width**2, "a further layer adds too few parameters for an LSTM")
+
+
+@check(
+    part="CharLSTM",
+    points=1,
+    kind="property",
+    needs=("char_lstm_gives_logits_at_every_step_and_a_state",),
+    help="Cross-entropy applies the softmax itself: return what the linear layer gives.",
+)
+def char_lstm_returns_logits(submission, oracle):
+    """the outputs are logits, not probabilities"""
+    model = built(submission, 6, 4, 5, 1)
+    with torch.no_grad():
+        logits = logits_of(model(oracle.integers(3, 4, low=0, high=6)))
+    logits = compare.tensor(logits, what="the logits", shape=(3, 4, 6)).double()
+    sums = bool(((logits.sum(2) - 1).abs() < 1e-4).all())
+    observe("do rows sum to one", torch.tensor(float(sums)))
+    compare.require(not sums, "the outputs of each step sum to 1: these are probabilities")

@@ -1,0 +1,131 @@
+"""Derivatives through time, and the dropout between the layers of LSTMModel."""
+
+import math
+
+import torch
+
+from dlgrade import compare, structure
+from dlgrade.checks import check
+from dlgrade.observation import observe
+from dlgrade.outcome import CheckFailed
+
+COPIES = 4000
+CHANCE = 2e-7  # of failing a correct answer
+
+
+def built(submission, name, *args, **kwargs):
+    model = submission.build(name, *args, **kwargs)
+    if not isinstance(model, torch.nn.Module):
+        raise CheckFailed(f"{name} is no nn.Module")
+    return model.eval()
+
+
+def input_gradient(model, x, weights):
+    """Gradient of a weighted sum of the outputs with respect to the input."""
+    leaf = x.clone().requires_grad_()
+    found = compare.tensor(model(leaf), what="the output", shape=tuple(weights.shape))
+    compare.require(found.requires_grad, "no gradient flows from the output to the input")
+    (gradient,) = torch.autograd.grad((found * weights).sum(), leaf, allow_unused=True)
+    return compare.tensor(gradient, what="the gradient with respect to the input", shape=tuple(x.shape))
+
+
+def the_references_derivatives(submission, oracle, name, *args):
+    ours = oracle.build(name, *args).eval()
+    theirs = built(submission, name, *args, weights=ours, probe=(oracle.normal(5, 3, args[0]),))
+    x, weights = oracle.normal(3, 7, args[0]), oracle.normal(3, args[-1])
+    expected = input_gradient(ours, x, weights)
+    scale = float(expected.abs().max())
+    what = "the gradient with respect to the input, step by step"
+    compare.close(input_gradient(theirs, x, weights) / scale, expected / scale, what=what, atol=1e-4)
+
+
+@check(
+    part="SimpleRNN",
+    points=1,
+    kind="gradient",
+    needs=("simple_rnn_gives_one_output_for_each_sequence",),
+    help="Is every layer you define used? Does a detach() or no_grad() cut the way back through time?",
+)
+def simple_rnn_learns_with_every_parameter(submission, oracle):
+    """a gradient reaches every parameter"""
+    structure.every_parameter_learns(built(submission, "SimpleRNN", 4, 6, 3), oracle.normal(8, 5, 4), steps=2)
+
+
+@check(
+    part="SimpleRNN",
+    points=1,
+    kind="gradient",
+    needs=("simple_rnn_gives_one_output_for_each_sequence",),
+    otherwise=("simple_rnn_learns_with_every_parameter", "simple_rnn_reads_every_step_of_each_sequence"),
+    help="The gradient must go back through every step of the recurrence, unscaled.",
+)
+def simple_rnn_has_the_lessons_derivatives(submission, oracle):
+    """the output changes with each input step as the reference's does"""
+    the_references_derivatives(submission, oracle, "SimpleRNN", 3, 5, 2)
+
+
+@check(
+    part="LSTMModel",
+    points=1,
+    kind="gradient",
+    needs=("lstm_model_gives_one_output_for_each_sequence",),
+    otherwise=("lstm_model_stacks_its_layers", "lstm_model_reads_every_step_of_each_sequence"),
+    help="The gradient must go back through every step and every layer, unscaled.",
+)
+def lstm_model_has_the_lessons_derivatives(submission, oracle):
+    """the output changes with each input step as the reference's does"""
+    the_references_derivatives(submission, oracle, "LSTMModel", 3, 5, 2, 2)
+
+
+@check(
+    part="LSTMModel",
+    points=2,
+    kind="property",
+    needs=("lstm_model_gives_one_output_for_each_sequence",),
+    help="nn.LSTM has an argument for it. It acts between layers, so a single layer has none.",
+)
+def lstm_model_drops_out_between_layers_only(submission, oracle):
+    """in train mode two layers drop out, one layer does not; eval mode is not random"""
+    x = oracle.normal(4, 6, 3)
+    seen = []
+    for layers in (1, 2):
+        model = built(submission, "LSTMModel", 3, 16, layers, 2)
+        with torch.no_grad():
+            still = compare.tensor(model(x), what="the output", shape=(4, 2))
+            model.train()
+            moved = compare.tensor(model(x), what="the output", shape=(4, 2))
+        seen.append(float((still - moved).abs().max()) > 1e-6)
+    compare.chance(0.8 ** (4 * 6 * 16))  # nothing is dropped at all
+    observe("does train mode differ, with one layer and with two", torch.tensor(seen).double())
+    compare.require(not seen[0], "a single layer gives another output in train mode than in eval mode")
+    compare.require(seen[1], "two layers give the same output in train mode as in eval mode")
+
+
+@check(
+    part="LSTMModel",
+    points=1,
+    kind="property",
+    needs=("lstm_model_drops_out_between_layers_only",),
+    help="The lesson drops a fifth of the numbers that one layer hands to the next, and nothing else.",
+)
+def lstm_model_drops_a_fifth(submission, oracle):
+    """each number between two layers is dropped with probability 0.2"""
+    model = built(submission, "LSTMModel", 2, 1, 2, 1)  # one number between the layers: dropped or not
+    copies = oracle.normal(1, 1, 2).repeat(COPIES, 1, 1)
+    for _ in range(4):
+        model.load_state_dict(oracle.weights(model))
+        with torch.no_grad():
+            model.train()
+            found = compare.tensor(model(copies), what="the output", shape=(COPIES, 1)).double().flatten()
+        usual = found.median()
+        spread = float((found - usual).abs().max())
+        if spread > 1e-4:  # weights that make the dropped number matter
+            break
+    other = int(((found - usual).abs() > 0.01 * spread).sum())
+    observe("tenths dropped", torch.tensor(float(round(10 * other / COPIES))))
+    margin = math.sqrt(math.log(2 / CHANCE) / (2 * COPIES))  # Hoeffding 1963
+    compare.chance(CHANCE)
+    compare.require(
+        abs(other / COPIES - 0.2) <= margin,
+        f"a number between the layers is dropped in {other} of {COPIES} cases",
+    )
