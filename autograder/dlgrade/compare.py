@@ -163,7 +163,8 @@ def differs(first: torch.Tensor, second: torch.Tensor, *, by: float, message: st
     """Fail with `message` unless two tensors of one shape differ by more than `by` somewhere."""
     if first.shape != second.shape:
         return
-    distance = float((first.double() - second.double()).abs().max()) if first.numel() else 0.0
+    gap = (first.detach().double() - second.detach().double()).abs()
+    distance = float(gap.max()) if gap.numel() else 0.0
     if not distance > by:  # NaN is no difference
         raise CheckFailed(message)
 
