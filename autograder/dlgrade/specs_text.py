@@ -32,8 +32,9 @@ class TinyTokenizer(Spec):
 class TinyBert(Spec):
     """A BERT encoder as transformers builds it, with weights from a formula.
 
-    2 layers, 32 wide, 4 heads, texts of up to 64 tokens, with a pooler, in eval mode; the attribute `told`
-    is the attention mask of its last call. Parameters whose names begin with one of `frozen` are frozen.
+    2 layers, 32 wide, 4 heads, texts of up to 64 tokens, with a pooler, in eval mode; its attributes
+    `told` and `graph` are the attention mask of its last call and whether gradients were on. Parameters whose
+    names begin with one of `frozen` are frozen.
     """
 
     def __init__(self, seed: int, *, frozen: tuple[str, ...] = ()) -> None:

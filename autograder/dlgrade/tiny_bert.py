@@ -34,13 +34,19 @@ def tiny_tokenizer() -> BertTokenizer:
     return BertTokenizer(vocab=vocabulary, do_lower_case=True)
 
 
-class TinyBert(BertModel):  # type: ignore[misc]  # transformers is not typed
-    """A BertModel that remembers the attention mask it was given last; None before the first call."""
+class TinyBert(BertModel):  # type: ignore[no-untyped-call]  # transformers is not typed
+    """A BertModel that remembers how it was called last, so that a check can say what went wrong.
+
+    told: the attention mask it was given, None if it got none.
+    graph: whether gradients were on.
+    """
 
     told: torch.Tensor | None = None
+    graph: bool = False
 
     def forward(self, input_ids: Any = None, attention_mask: Any = None, *args: Any, **kwargs: Any) -> Any:
         """BertModel's own forward."""
+        self.graph = torch.is_grad_enabled()
         self.told = None if attention_mask is None else attention_mask.detach().clone()
         return super().forward(input_ids, attention_mask, *args, **kwargs)
 
@@ -72,4 +78,5 @@ def tiny_bert(seed: int, *, dropout: float = 0.1, pooler: bool = False) -> TinyB
         for name, value in model.named_parameters():
             drawn = formula.parameter(formula.mix(seed, "tiny bert"), name, tuple(value.shape))
             value.copy_(torch.from_numpy(drawn))
-    return model.eval()
+    model.train(False)
+    return model

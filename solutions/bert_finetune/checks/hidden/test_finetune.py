@@ -16,11 +16,16 @@ from dlgrade.specs_text import Schedule, TextToy
 )
 def finetuning_switches_to_train_mode(submission, oracle):
     """a model that comes in eval mode is trained in train mode"""
-    toy = TextToy(15, 4, ("Linear", 4, 4), ("TrainModeShift",), ("Linear", 4, 3), seed=oracle.seed())
+    toy = TextToy(
+        15, 4, ("Linear", 4, 4), ("TrainModeShift",), ("Tanh",), ("Linear", 4, 3), seed=oracle.seed()
+    )
     optimizer = Optim("SGD", of=toy, lr=0.4)
     scheduler = Schedule("ExponentialLR", of=optimizer, gamma=0.7)
-    mask = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1], [1, 0, 0, 0]])
-    batches = [(oracle.integers(3, 4, low=1, high=15), mask, torch.tensor([2, 0, 1])) for _ in range(3)]
+    mask = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1], [1, 0, 0, 0]]).repeat(2, 1)
+    labels = torch.tensor(
+        [2, 0, 1, 0, 1, 2]
+    )  # even classes keep gradients short: clipping at 1 changes nothing
+    batches = [(oracle.integers(6, 4, low=1, high=15), mask, labels) for _ in range(3)]
     for side in (submission, oracle):
         side.method(toy, "train", False)
         side.finetune(toy, batches, optimizer, scheduler)
@@ -40,9 +45,9 @@ def finetuning_moves_batches_to_the_device(submission, oracle):
     toy = TextToy(15, 3, ("Linear", 3, 2), seed=oracle.seed())
     optimizer = Optim("SGD", of=toy, lr=0.3)
     scheduler = Schedule("StepLR", of=optimizer, step_size=2, gamma=0.5)
-    ids, mask = oracle.integers(7, 5, low=1, high=15), torch.ones(7, 5, dtype=torch.int64)
+    ids, mask = oracle.integers(10, 5, low=1, high=15), torch.ones(10, 5, dtype=torch.int64)
     mask[::2, 3:] = 0
-    batches = Batches(ids, mask, torch.arange(7) % 2, batch_size=3, elsewhere=True)
+    batches = Batches(ids, mask, torch.arange(10) % 2, batch_size=4, elsewhere=True)
     submission.finetune(toy, batches, optimizer, scheduler, "cpu")
     oracle.finetune(toy, batches, optimizer, scheduler, "cpu")
     compare.state(submission.state(toy), oracle.state(toy), what="after three steps")

@@ -29,6 +29,8 @@ def one_step_of_a_frozen_model_moves_the_head_only(submission, oracle):
         before = compare.tensor(model(ids, mask), what="the logits", shape=(4, 3)).double()
     submission.freeze_encoder(model)
     model.eval()
+    left = sum(parameter.requires_grad for parameter in model.parameters())
+    observe("is anything trainable", torch.tensor(float(left > 0)))
     output = compare.tensor(model(ids, mask), what="the logits of the frozen model", shape=(4, 3))
     same = float((output.detach().double() - before).abs().max()) <= 1e-5
     observe("[outputs unchanged, gradient left]", torch.tensor([same, output.requires_grad]).double())

@@ -18,6 +18,7 @@ def toy_of(oracle, *layers):
 def results_of(value, count):
     """Index of each label, and the scores."""
     compare.require(isinstance(value, list | tuple), "predict does not return a list")
+    observe("results for each text", torch.tensor(len(value) / count))
     compare.require(len(value) == count, f"predict returns {len(value)} results for {count} texts")
     good = all(isinstance(r, dict) and r.get("label") in LABELS and "score" in r for r in value)
     compare.require(good, "a result of predict has no label of the list, or no score")

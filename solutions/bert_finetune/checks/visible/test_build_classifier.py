@@ -59,13 +59,15 @@ def classifier_gives_one_logit_for_each_class(submission, oracle):
 )
 def classifier_trains_head_and_encoder(submission, oracle):
     """a gradient reaches the head and every layer of the encoder"""
-    model, _ = classifier(submission, oracle, 3)
+    model, encoder = classifier(submission, oracle, 3)
     found = structure.gradients(model, *texts(oracle, (9, 6, 4)))
     found = {name: compare.tensor(g, what=f"the gradient of {name}") for name, g in found.items()}
     inside = {name: g for name, g in found.items() if any(key in name for key in ENCODER)}
     head = [g for name, g in found.items() if name not in inside]
     matrices = [g for name, g in inside.items() if g.dim() >= 2 and "pooler" not in name]
     reached = [sum(bool((g != 0).any()) for g in group) for group in (matrices, head)]
+    graph = proxy.read(submission.method(encoder, "eval"), "graph")
+    observe("does the encoder run with a graph", torch.tensor(float(graph is True)))
     observe("matrices of the encoder and parameters of the head that learn", torch.tensor(reached).double())
     compare.require(len(matrices) == 15, "the encoder's parameters are not among the module's trainable ones")
     compare.require(reached[0] == 15, f"a gradient reaches {reached[0]} of 15 matrices of the encoder")
@@ -84,6 +86,7 @@ def classifier_ignores_padding(submission, oracle):
     model, encoder = classifier(submission, oracle, 3)
     ids, mask = texts(oracle, (9, 5, 3))
     before = logits_of(model, ids, mask, 3)
+    longest = logits_of(model, ids[:1], mask[:1], 3)
     alone = logits_of(model, ids[1:2, :5], mask[1:2, :5], 3)
     logits_of(model, ids, mask, 3)
     told = proxy.read(submission.method(encoder, "eval"), "told")
@@ -97,6 +100,7 @@ def classifier_ignores_padding(submission, oracle):
         positions.append(_far(before, after))
     observe("does the encoder get the mask", torch.tensor(float(masked)))
     observe("padding that changes the logits, by position", torch.tensor(positions).double())
+    observe("does a text without padding change, too", torch.tensor(float(_far(before[:1], longest))))
     observe("does the amount of padding matter", torch.tensor(float(_far(before[1:2], alone))))
     compare.require(not any(positions), "the logits of a text depend on the ids at its padding")
     compare.require(not _far(before[1:2], alone), "the logits of a text depend on how far it is padded")

@@ -17,7 +17,10 @@ def setting(oracle, *layers):
 
 
 def batches_of(oracle, sizes):
-    """Batches of their own sizes and widths, with the three classes in turn."""
+    """Batches of their own sizes and widths, with the three classes in turn.
+
+    Even classes keep gradients short, so that clipping them at norm 1 is as good as leaving them alone.
+    """
     batches = []
     for index, size in enumerate(sizes):
         width = 4 + index
@@ -52,7 +55,7 @@ def finetuning_moves_the_weights_as_the_reference_does(submission, oracle):
 )
 def finetuning_returns_the_loss_of_each_step(submission, oracle):
     """it returns one mean cross-entropy for each batch, from before that batch's update"""
-    for sizes in ((6, 3, 3), (3,), (4, 6)):
+    for sizes in ((6, 3, 3), (3,), (6, 9)):
         toy, optimizer, scheduler = setting(oracle)
         batches = batches_of(oracle, sizes)
         losses = submission.finetune(toy, batches, optimizer, scheduler)

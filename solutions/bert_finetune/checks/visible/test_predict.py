@@ -25,6 +25,7 @@ def results_of(value, texts, labels, what="predict"):
     for result in value:
         compare.require(isinstance(result, dict), f"a result of {what} is no dict")
         compare.require({"label", "score"} <= result.keys(), f"a result of {what} has no 'label' and 'score'")
+        observe("is the label a str", torch.tensor(float(isinstance(result["label"], str))))
         compare.require(isinstance(result["label"], str), "a 'label' is not a str")
         compare.require(
             result["label"] in labels, f"the label {result['label']!r:.40} is none of the given ones"

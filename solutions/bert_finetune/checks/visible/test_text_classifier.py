@@ -52,7 +52,12 @@ def text_classifier_gives_one_row_for_each_text(submission, oracle):
 def text_classifier_learns_with_every_parameter(submission, oracle):
     """a gradient reaches the embedding, both directions of the LSTM and the last layer"""
     model = submission.build("TextClassifier", *ARGS).eval()
-    structure.every_parameter_learns(model, texts(oracle, 6, 8), dimensions=2, steps=2)
+    ids = texts(oracle, 6, 8)
+    structure.descend(model, ids)
+    found = structure.gradients(model, ids)
+    words = [bool((gradient != 0).any()) for gradient in found.values() if len(gradient) == ARGS[0]]
+    observe("does the embedding learn", torch.tensor(words).double())
+    structure.every_parameter_learns(model, ids, dimensions=2, steps=2)
 
 
 @check(
@@ -78,9 +83,11 @@ def text_classifier_ignores_padding(submission, oracle):
         others = torch.where(ids == 0, 0, 30 - ids)
         beside = scores(model(torch.cat([ids[:1], others[1:]])), "the logits beside other texts", (4, 4))
     off = (together - torch.cat(alone)).abs().amax(1) > 1e-4
+    silent = sum(not bool((g != 0).any()) for g in structure.gradients(model, ids).values())
     mixed = (together[0] - beside[0]).abs().max() > 1e-4
     observe("texts whose logits change with padding", off.double())
     observe("do texts mix", mixed.double())
+    observe("parameters without a gradient", torch.tensor(float(silent)))
     compare.require(not bool(mixed), "the logits of a text change with the other texts of its batch")
     compare.require(not bool(off.any()), "the logits of a text change with the zeros behind it")
 
