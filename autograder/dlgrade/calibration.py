@@ -3,7 +3,8 @@
 The rule: one decision is up to three independent runs. From twelve seeds on, a run fails a correct
 answer at most one time in ten (one-sided normal tolerance bound at 95 % confidence: the mean minus
 2.21 standard deviations for 12 seeds), so the decision at most one time in a thousand. With fewer
-seeds the threshold is the mean minus five standard deviations and marked provisional.
+seeds the threshold is the mean minus five standard deviations and marked provisional. Where lower is
+better, the deviations are added.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, Final
 from dlgrade.engine import Run, RunPlan, Zygote
 from dlgrade.errors import CourseError, GraderFault
 from dlgrade.exercise import Exercise
+from dlgrade.observation import HIGHER, LOWER
 from dlgrade.outcome import PASSED
 from dlgrade.report import Report
 from dlgrade.runsettings import RunSettings
@@ -39,16 +41,19 @@ class Measurement:
     values: tuple[float, ...]
     seconds: tuple[float, ...]
     versions: dict[str, str]
+    better: str = HIGHER
 
     def entry(self, tier: str, device: str) -> dict[str, Any]:
         """The threshold and what it rests on, for calibration.json."""
         mean, deviation = statistics.fmean(self.values), statistics.stdev(self.values)
         provisional = len(self.values) < ENOUGH_SEEDS
         factor = PROVISIONAL_FACTOR if provisional else FACTOR
+        sign = 1 if self.better == LOWER else -1
         return {
-            "threshold": round(mean - factor * deviation, 4),
+            "threshold": round(mean + sign * factor * deviation, 4),
+            "better": self.better,
             "provisional": provisional,
-            "rule": f"mean - {factor:g} standard deviations of {len(self.values)} seeds",
+            "rule": f"mean {'+' if sign > 0 else '-'} {factor:g} standard deviations of {len(self.values)} seeds",
             "mean": round(mean, 4),
             "deviation": round(deviation, 4),
             "values": [round(value, 4) for value in self.values],
@@ -80,6 +85,7 @@ def measure(
     answer = (exercise.folder / f"{exercise.id}.py").read_text(encoding="utf-8")
     submission = Submission("answer", "answer", answer, Path(exercise.id), "py")
     found: dict[str, list[tuple[float, float]]] = {}
+    better: dict[str, str] = {}
     with Zygote(exercise.preload) as zygote:
         for index in range(seeds):
             settings = RunSettings(
@@ -92,6 +98,7 @@ def measure(
             watch(index, report)
             for check in report.checks:
                 if check.measured is not None:
+                    better[check.id] = check.better
                     found.setdefault(check.id, []).append((check.measured, check.seconds))
     return [
         Measurement(
@@ -101,6 +108,7 @@ def measure(
             tuple(value for value, _ in pairs),
             tuple(seconds for _, seconds in pairs),
             ready["versions"],
+            better[check],
         )
         for check, pairs in found.items()
     ]

@@ -154,13 +154,14 @@ class Grading:
 
     def contest(self, check: Check) -> Any:
         """The data set, recipe and threshold of an accuracy check."""
-        from dlgrade.contest import Contest
+        from dlgrade.text_contest import contest_of
 
         if check.data is None:
             raise GraderFault(f"check {check.id} asks for a contest and names no data set")
-        return Contest(
+        data = self.datasets[check.data]
+        return contest_of(data)(
             check=check.id,
-            data=self.datasets[check.data],
+            data=data,
             settings=self.exercise.thresholds.get(check.id, {}),
             seed=formula.mix(self.settings.seed, check.id),
             cpu_seconds=self.exercise.limits.training_seconds,
@@ -180,7 +181,7 @@ class Grading:
         """The result of a check that ran."""
         seconds = time.monotonic() - start
         common: dict[str, Any] = {"seconds": seconds, "path": seen.path, "chance": seen.chance}
-        common["measured"] = seen.measured
+        common |= {"measured": seen.measured, "better": seen.better}
         if error is None:
             return self._result(check, PASSED, message=seen.note, **common)
         if isinstance(error, Unmappable) and check.otherwise:

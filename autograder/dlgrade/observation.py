@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Final
 
 import torch
+
+
+HIGHER: Final = "higher"
+LOWER: Final = "lower"
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Seen:
     chance: float = 0.0  # that the check fails a correct answer, as it computed it
     note: str = ""  # a sentence worth showing with any verdict
     measured: float | None = None  # the figure that a threshold is about
+    better: str = HIGHER  # which way that figure is good
 
 
 _running: ContextVar[Seen | None] = ContextVar("dlgrade_seen", default=None)
@@ -70,8 +76,8 @@ def may_fail_by_chance(chance: float) -> None:
         seen.chance += chance
 
 
-def measured(value: float, text: str) -> None:
+def measured(value: float, text: str, *, better: str = HIGHER) -> None:
     """Record the figure that a threshold is about, and the sentence to show with any verdict."""
     seen = _running.get()
     if seen is not None:
-        seen.measured, seen.note = value, text
+        seen.measured, seen.note, seen.better = value, text, better

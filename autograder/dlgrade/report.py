@@ -32,6 +32,7 @@ class CheckResult:
     frames: tuple[tuple[int, str, str], ...] = ()
     chance: float = 0.0
     measured: float | None = None
+    better: str = "higher"  # which way `measured` is good
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> CheckResult:

@@ -15,7 +15,7 @@ from dlgrade.errors import GraderFault
 from dlgrade.outcome import CheckFailed, Outcome, PartMissing, Unmappable
 from dlgrade.process import Budget, Deadline, WorkerProcess, WorkerSettings
 from dlgrade.proxy import Channel, Peer, RemoteModule, RemoteObject, Subject
-from dlgrade.specs import Trainer
+from dlgrade.specs import Spec
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Answer(Subject):
         return built
 
     def train(
-        self, trainer: Trainer, *, epochs: int, cpu_seconds: float, progress: Callable[[float], None]
+        self, trainer: Spec, *, epochs: int, cpu_seconds: float, progress: Callable[[float], None]
     ) -> list[float]:
         """Run the kit's trainer in the worker, an epoch a request; mean loss of each epoch as it reports."""
         losses = []
