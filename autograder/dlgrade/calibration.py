@@ -48,12 +48,14 @@ class Measurement:
         mean, deviation = statistics.fmean(self.values), statistics.stdev(self.values)
         provisional = len(self.values) < ENOUGH_SEEDS
         factor = PROVISIONAL_FACTOR if provisional else FACTOR
-        sign = 1 if self.better == LOWER else -1
+        sign, worst = (
+            ("+", mean + factor * deviation) if self.better == LOWER else ("-", mean - factor * deviation)
+        )
         return {
-            "threshold": round(mean + sign * factor * deviation, 4),
+            "threshold": round(worst, 4),
             "better": self.better,
             "provisional": provisional,
-            "rule": f"mean {'+' if sign > 0 else '-'} {factor:g} standard deviations of {len(self.values)} seeds",
+            "rule": f"mean {sign} {factor:g} standard deviations of {len(self.values)} seeds",
             "mean": round(mean, 4),
             "deviation": round(deviation, 4),
             "values": [round(value, 4) for value in self.values],

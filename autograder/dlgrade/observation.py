@@ -10,7 +10,6 @@ from typing import Final
 
 import torch
 
-
 HIGHER: Final = "higher"
 LOWER: Final = "lower"
 

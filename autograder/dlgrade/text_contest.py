@@ -117,7 +117,7 @@ class TextContest(Contest):
         return logits[:, 0].double().log_softmax(1), found[1]
 
     def _told(self, bits: float, threshold: float, limit: int, text: str) -> str:
-        """One sentence: the figure, what is needed, two simple models on the same text, and what was written."""
+        """The figure, what is needed, two simple models on the same text, and what was written."""
         unigram, bigram = simple_models(
             encoded(self._text[:limit], self._alphabet), self._held_out, len(self._alphabet) + 1
         )
