@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 from nbgrader.api import Grade, Gradebook, MissingEntry
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import SAWarning, SQLAlchemyError
 
 from dlgrade.classroom.restore import ReleasedCell
 from dlgrade.errors import UsageError
@@ -89,8 +90,10 @@ class Ledger:
         if not report.complete:
             return
         name, points = self._exercise.id, points_of(report)
-        self._book.update_or_create_student(report.student)
-        self._book.update_or_create_submission(name, report.student)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SAWarning)  # nbgrader's own way to add a submission
+            self._book.update_or_create_student(report.student)
+            self._book.update_or_create_submission(name, report.student)
         for cell, part in self._cells.items():
             grade = self._book.find_grade(cell, name, name, report.student)
             set_auto_score(grade, points.get(part, 0.0))

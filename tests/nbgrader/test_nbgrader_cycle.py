@@ -1,0 +1,182 @@
+"""A course from `dlgrade course init` to the exported grades, by nbgrader's own commands."""
+
+import json
+
+import pytest
+from nbgrader.api import Gradebook
+
+from tests.autograder.command_line import dlgrade
+from tests.nbgrader import hostile
+from tests.nbgrader.conftest import PARTS, STUDENTS, staff_runs
+
+ACTIVE = ("<script>document", 'onerror="document', "javascript:alert")
+
+
+def scores_in(cycle, student: str) -> dict[str, float]:
+    """What the gradebook has for each check cell."""
+    with Gradebook(cycle.url) as book:
+        notebook = book.find_submission_notebook("tiny", "tiny", student)
+        return {grade.name: grade.auto_score for grade in notebook.grades}
+
+
+def test_every_command_ends_well(cycle):
+    """Not one of the instructor's and the students' commands fails, whatever was handed in."""
+    assert {name: done.output for name, done in cycle.done.items() if done.code} == {}
+
+
+def test_release_is_the_built_notebook(cycle):
+    """What `dlgrade build` writes for students is, byte for byte, nbgrader's own generate_assignment."""
+    released = (cycle.folder / "built" / "tiny" / "tiny.ipynb").read_bytes()
+    assert released == (cycle.staff.root / "assignments" / "tiny" / "tiny.ipynb").read_bytes()
+
+
+def test_scores_are_those_of_dlgrade_grade(cycle, tmp_path):
+    """For the five students each part has the points that `dlgrade grade` gives the same files."""
+    submitted = tmp_path / "submitted"
+    for student in STUDENTS:
+        (submitted / student / "tiny").mkdir(parents=True)
+        content = (cycle.folder / "submitted" / student / "tiny" / "tiny.ipynb").read_bytes()
+        (submitted / student / "tiny" / "tiny.ipynb").write_bytes(content)
+    done = dlgrade("grade", "tiny", submitted, "--seed", cycle.seed, "--format", "json", cwd=cycle.staff.root)
+    reports = {report["student"]: report for report in map(json.loads, done.stdout.splitlines())}
+    assert set(reports) == set(STUDENTS)
+    for student, report in reports.items():
+        expected = dict.fromkeys(PARTS, 0.0)
+        for check in report["checks"]:
+            expected[check["part"]] += check["points"]
+        scores = scores_in(cycle, student)
+        assert {part: scores[f"{part}-check"] for part in PARTS} == expected, student
+        assert float(cycle.grades[student]["raw_score"]) == report["score"]
+    assert {student: report["score"] for student, report in reports.items()} == {
+        "anna": 11, "bert": 4, "carl": 0, "dora": 8, "emil": 7,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", hostile.ATTACKS)
+def test_hostile_notebook_gains_nothing(cycle, name):
+    """A hostile notebook has the points of its honest parts, and a grade at all: no submission is lost."""
+    scores = scores_in(cycle, name)
+    assert {scores[f"{part}-check"] is None for part in PARTS} == {False}
+    assert float(cycle.grades[name]["score"]) == hostile.EARNED.get(name, 0.0)
+    assert float(cycle.grades[name]["max_score"]) == 16
+
+
+def test_hidden_checks_reach_no_student(cycle):
+    """No file of the release, the exchange, the feedback or a student's folder has a secret in it."""
+    places = [
+        cycle.folder / "release",
+        cycle.folder / "source",
+        cycle.folder / "feedback",
+        cycle.exchange,
+        cycle.homes,
+    ]
+    files = [file for place in places for file in place.rglob("*") if file.is_file()]
+    assert len(files) > 100
+    secrets = [hostile.CANARY, "descend_ends_where_the_reference_does", "oracle.descend", str(cycle.seed)]
+    found = [(file, s) for file in files for s in secrets if s.encode() in file.read_bytes()]
+    assert [hit for hit in found if not hit[0].match("submitted/**")] == []
+
+
+def test_answers_are_in_no_release(cycle):
+    """The full answer stays in source/: the release and what students fetched have the stubs only."""
+    for place in (cycle.folder / "release", cycle.exchange / "dl101" / "outbound"):
+        files = [file for file in place.rglob("*") if file.is_file()]
+        assert files
+        assert [file for file in files if b"return 2 * x" in file.read_bytes()] == []
+
+
+def test_no_hostile_code_ran_outside_of_the_sandbox(cycle):
+    """Shell commands in cells were not run, and the gradebook has no score above its maximum."""
+    assert not (cycle.folder / "pwned").exists()
+    assert all(float(row["score"]) <= 11 for row in cycle.grades.values())
+    assert "leak: yes" not in cycle.feedback("reads_the_grader")
+    assert "RuntimeError: leak:" in cycle.feedback("reads_the_grader")
+
+
+def test_feedback_names_the_mistake_and_the_next_step(cycle):
+    """dora's page has verdict, reason, diagnosis and help of the failed check, and each part's score."""
+    page = cycle.feedback("dora")
+    assert "You add the input three times." in page
+    assert "add it to itself" in page
+    assert "each value is doubled" in page
+    assert "8.0 / 16.0" in page
+    assert "secret title (hidden)" in page
+
+
+def test_feedback_of_a_hidden_check_has_no_values(cycle):
+    """Of a hidden check that failed the page has title, verdict and help; of a visible one also the reason."""
+    page = cycle.feedback("dora")
+    hidden = page[page.index("secret title (hidden)") :]
+    assert "large numbers too" in hidden
+    assert "<pre" not in hidden[: hidden.index("large numbers too")]
+
+
+@pytest.mark.parametrize("name", [*hostile.ATTACKS, *STUDENTS])
+def test_feedback_page_is_inert(cycle, name):
+    """Nothing that a student wrote becomes an element, a handler or a script link of a page."""
+    page = cycle.feedback(name)
+    assert [text for text in ACTIVE if text in page] == []
+    assert "1000.0" not in page or name in ("edited_checks", "input_transformer", "emil", "old_format")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("stripped", "cell &#x27;double-check&#x27; was missing and was put back"),
+        ("duplicated_checks", "repeats &#x27;double-check&#x27;"),
+        ("edited_checks", "&#x27;double-check&#x27; was edited; its text is the release"),
+        ("retyped", "&#x27;double&#x27; was changed from code to markdown"),
+        ("moved_answer", "cell &#x27;double&#x27; was missing"),
+        ("magics", "left out !touch"),
+        ("no_json", "no_json"),
+        ("too_many_cells", "expected at most 2000"),
+    ],
+)
+def test_feedback_says_what_was_wrong_with_the_notebook(cycle, name, sentence):
+    """Missing, repeated, edited and retyped cells, and a file that cannot be read, are named on the page."""
+    page = cycle.feedback(name)
+    if name == "no_json":
+        sentence = "tiny.ipynb is not"
+    assert sentence in page
+
+
+def test_students_get_their_own_page(cycle):
+    """`nbgrader fetch_feedback` brings each student the page with their score."""
+    for student, score in {"anna": "11.0", "dora": "8.0"}.items():
+        [page] = (cycle.homes / student / "tiny" / "feedback").rglob("tiny.html")
+        assert f"(Score: {score} / 16.0)" in page.read_text(encoding="utf-8")
+
+
+def test_written_answers_wait_for_a_person(cycle):
+    """An instructor's own manually graded cell has no automatic score, keeps its text and asks for one."""
+    with Gradebook(cycle.url) as book:
+        grade = book.find_grade("essay", "tiny", "tiny", "anna")
+        assert grade.auto_score is None
+        assert grade.needs_manual_grade
+    assert "slides" in cycle.feedback("anna")
+
+
+def test_regrading_keeps_what_people_decided(cycle):
+    """With --force the automatic score is made again, a person's stays and is asked for review; lateness counts."""
+    with Gradebook(cycle.url) as book:
+        book.find_grade("essay", "tiny", "tiny", "anna").manual_score = 3
+        book.find_grade("double-check", "tiny", "tiny", "anna").manual_score = 1
+        book.update_or_create_assignment("tiny", duedate="2020-01-01 00:00:00 UTC")
+        book.db.commit()
+    late = "--LateSubmissionPlugin.penalty_method=zero"
+    [done] = staff_runs(cycle, f"autograde tiny --force --student=anna {late}")
+    assert done.code == 0, done.output
+    with Gradebook(cycle.url) as book:
+        grade = book.find_grade("double-check", "tiny", "tiny", "anna")
+        assert (grade.auto_score, grade.manual_score, grade.needs_manual_grade) == (4, 1, True)
+        assert book.find_grade("essay", "tiny", "tiny", "anna").manual_score == 3
+        notebook = book.find_submission_notebook("tiny", "tiny", "anna")
+        assert notebook.score == 11  # 1 + 3 by hand, 4 + 3 by the grader
+        assert notebook.late_submission_penalty == 11
+
+
+def test_autograde_again_skips_what_is_done(cycle):
+    """A second run without --force grades nothing again."""
+    [done] = staff_runs(cycle, "autograde tiny --student=bert")
+    assert done.code == 0
+    assert "Skipping existing assignment" in done.output
