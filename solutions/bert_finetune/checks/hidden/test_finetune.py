@@ -16,15 +16,12 @@ from dlgrade.specs_text import Schedule, TextToy
 )
 def finetuning_switches_to_train_mode(submission, oracle):
     """a model that comes in eval mode is trained in train mode"""
-    toy = TextToy(
-        15, 4, ("Linear", 4, 4), ("TrainModeShift",), ("Tanh",), ("Linear", 4, 3), seed=oracle.seed()
-    )
+    layers = ("TrainModeShift",), ("Linear", 4, 4), ("Softmax", 1), ("Linear", 4, 3)
+    toy = TextToy(15, 4, *layers, seed=oracle.seed())
     optimizer = Optim("SGD", of=toy, lr=0.4)
     scheduler = Schedule("ExponentialLR", of=optimizer, gamma=0.7)
     mask = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1], [1, 0, 0, 0]]).repeat(2, 1)
-    labels = torch.tensor(
-        [2, 0, 1, 0, 1, 2]
-    )  # even classes keep gradients short: clipping at 1 changes nothing
+    labels = torch.tensor([2, 0, 1, 0, 1, 2])  # even classes keep gradients shorter than what is clipped
     batches = [(oracle.integers(6, 4, low=1, high=15), mask, labels) for _ in range(3)]
     for side in (submission, oracle):
         side.method(toy, "train", False)
