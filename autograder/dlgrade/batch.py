@@ -1,21 +1,25 @@
-"""`dlgrade grade`: many submissions of one exercise, each finished result kept at once."""
+"""`dlgrade grade`: a cohort's submissions of one exercise, each finished result kept at once."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
-from dlgrade import planning, progress
+from dlgrade import content, planning, progress
 from dlgrade.course import find_course
-from dlgrade.engine import Run, RunPlan, Zygote
+from dlgrade.engine import Results, Run, RunPlan, Zygote
 from dlgrade.errors import UsageError
 from dlgrade.exercise import Exercise
 from dlgrade.report import Report
-from dlgrade.results import ResultsFolder
+from dlgrade.results import ResultsFolder, RunRecord
 from dlgrade.runsettings import RunSettings
-from dlgrade.submission import find_submissions
+from dlgrade.submission import Cohort, Submission
+from dlgrade.tally import Tally
+
+LISTED: Final = 100  # a longer table is for the results folder, not for a terminal
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class GradeOptions:
     course: Path | None = None
     isolation: str | None = None
     gradebook: str | None = None
+    regrade: bool = False
+    only: tuple[str, ...] = ()
 
 
 def grade(options: GradeOptions) -> int:
@@ -46,30 +52,138 @@ def grade(options: GradeOptions) -> int:
             f"grading needs the staff's course with solutions/{exercise.id}; this one has visible"
             " checks only, which 'dlgrade check' runs"
         )
-    submissions = find_submissions(options.submissions, exercise)
-    jobs = options.jobs or min(planning.cores(), len(submissions))
-    settings = _settings(options, exercise, jobs)
-    record = _recorder(options.gradebook, exercise, settings.tier)
-    folder = ResultsFolder(options.out) if options.out else None
-    as_text = options.format == "text"
-    reports: list[Report] = []
-    try:
-        # lines of JSON and a bar would overwrite each other on one terminal
-        with progress.shown(plain=not as_text and sys.stdout.isatty()) as display:
-            display.loading()
-            with Zygote(exercise.preload) as zygote, Run(zygote, RunPlan(exercise, settings, True)) as run:
-                display.opened(run.checks, len(submissions))
-                for report in run.grade(submissions, jobs=jobs, watch=display.watch):
-                    reports.append(report)
-                    if folder:
-                        folder.add(report)
-                    record(report)
-                    if not as_text:
-                        print(report.to_json(), flush=True)
-    finally:
-        if as_text and reports:
-            _show(reports, options, exercise)
-    return max(report.exit_code for report in reports)
+    _refuse_contradictions(options)
+    if options.out is None:
+        return _Batch(options, exercise, None).run()
+    with ResultsFolder(options.out) as folder:
+        return _Batch(options, exercise, folder).run()
+
+
+def _refuse_contradictions(options: GradeOptions) -> None:
+    if options.only and not options.regrade:
+        raise UsageError("--only runs single checks again; add --regrade")
+    if options.regrade and options.out is None:
+        raise UsageError("--regrade needs --out, the folder with the results to bring up to date")
+
+
+@dataclass(frozen=True)
+class _Due:
+    """A submission to be graded: its text's key, its earlier report, and what still holds of that."""
+
+    text_key: str
+    before: Report | None
+    known: Results
+
+
+class _Batch:
+    """One run over a cohort: what earlier runs left is taken over, the rest is graded and handed on."""
+
+    def __init__(self, options: GradeOptions, exercise: Exercise, folder: ResultsFolder | None) -> None:
+        self._options = options
+        self._exercise = exercise
+        self._folder = folder
+        self._cohort = Cohort(options.submissions, exercise)
+        self._jobs = options.jobs or planning.default_jobs(len(self._cohort))
+        self._record = folder.record if folder else None
+        self._settings = _settings(options, exercise, self._jobs, self._record)
+        self._save = _recorder(options.gradebook, exercise, self._settings.tier)
+        self._keys: content.Keys = {}
+        self._due: dict[str, _Due] = {}  # of the submissions in flight
+        self._tally = Tally(len(self._cohort))
+        self._listed: list[Report] | None = [] if len(self._cohort) <= LISTED or folder is None else None
+        self._code = 0
+
+    def run(self) -> int:
+        """Grade what is to be graded; the exit code."""
+        as_text = self._options.format == "text"
+        try:
+            # lines of JSON and a bar would overwrite each other on one terminal
+            with progress.shown(plain=not as_text and sys.stdout.isatty()) as display:
+                display.loading()
+                plan = RunPlan(self._exercise, self._settings, True)
+                with Zygote(self._exercise.preload) as zygote, Run(zygote, plan) as run:
+                    self._begin(run)
+                    self._grade(run, display)
+        finally:
+            if as_text and self._tally.finished:
+                self._show()
+        return self._code
+
+    def _begin(self, run: Run) -> None:
+        """Refuse results that other checks gave, and note what these will have in common."""
+        self._keys = content.check_keys(self._exercise, run.checks, self._settings, run.ready)
+        if unknown := set(self._options.only) - self._keys.keys():
+            names = ", ".join(self._keys)
+            raise UsageError(f"--only {min(unknown)}: {self._exercise.id} has no such check; it has {names}")
+        if self._folder is None:
+            return
+        settings = self._settings
+        record = RunRecord(self._exercise.id, settings.tier, settings.seed, settings.mode, self._keys)
+        if self._record is not None and not self._options.regrade:
+            _refuse_changed_checks(self._record, record, self._options)
+        self._folder.begin(record)
+
+    def _grade(self, run: Run, display: progress.Progress) -> None:
+        display.opened(run.checks, len(self._cohort))
+        self._tally = Tally(len(self._cohort))  # its clock starts with the first submission
+        reports = run.grade(
+            self._waiting(run, display),
+            jobs=self._jobs,
+            watch=display.watch,
+            known=lambda submission: self._due[submission.name].known,
+        )
+        for report in reports:
+            report = self._take(report)
+            score = f"{report.score:g} / {report.max_score:g}" if report.complete else "not judged"
+            if len(self._cohort) > 1:
+                display.graded(report.submission, score, self._tally.line())
+
+    def _waiting(self, run: Run, display: progress.Progress) -> Iterator[Submission]:
+        """Submissions that are to be graded, read one at a time; the others are counted in passing."""
+        for submission in self._cohort:
+            before = self._folder.report_of(submission.name) if self._folder else None
+            known = content.still_known(before, submission, run.checks, self._keys, self._options.only)
+            if before is not None and len(known) == len(run.checks):
+                self._tally.keep(before)
+                self._hand_on(before)
+                display.kept()
+            else:
+                self._due[submission.name] = _Due(content.text_key(submission), before, known)
+                yield submission
+
+    def _take(self, report: Report) -> Report:
+        """Note what a report depends on, and write it."""
+        due = self._due.pop(report.submission)
+        report = replace(report, content={"submission": due.text_key, "checks": dict(self._keys)})
+        if due.before is not None and due.known and not report.output:
+            report = replace(report, output=due.before.output)  # of the checks that did not run again
+        self._tally.add(report)
+        if self._folder is not None:
+            if due.before is not None:
+                self._folder.note_change(due.before, report)
+            self._folder.add(report)
+        self._hand_on(report)
+        return report
+
+    def _hand_on(self, report: Report) -> None:
+        self._code = max(self._code, report.exit_code)
+        self._save(report)
+        if self._listed is not None:
+            self._listed.append(report)
+        if self._options.format == "json":
+            print(report.to_json(), flush=True)
+
+    def _show(self) -> None:
+        from dlgrade import text_report, text_tables
+
+        out = text_report.console(sys.stdout)
+        if self._listed is not None:
+            self._listed.sort(key=lambda report: report.submission)
+            text_tables.show_grades(self._listed, self._exercise, out)
+        else:
+            out.print(self._tally.summary(), soft_wrap=True)
+        if self._options.out is not None:
+            print(f"dlgrade: results are in {self._options.out}", file=sys.stderr)
 
 
 def _recorder(url: str | None, exercise: Exercise, tier: str) -> Callable[[Report], None]:
@@ -83,13 +197,21 @@ def _recorder(url: str | None, exercise: Exercise, tier: str) -> Callable[[Repor
     return Ledger(url, exercise, tier).record
 
 
-def _settings(options: GradeOptions, exercise: Exercise, jobs: int) -> RunSettings:
-    tier = planning.choose_tier(options.tier or exercise.graded_tier)
+def _settings(options: GradeOptions, exercise: Exercise, jobs: int, record: RunRecord | None) -> RunSettings:
+    """The options, else what earlier results in the folder were made with, else the defaults.
+
+    Raises:
+        UsageError: the options contradict the earlier results, and no regrade was asked for.
+    """
+    tier = planning.choose_tier(options.tier or (record.tier if record else exercise.graded_tier))
     mode, warning = planning.graded_isolation(options.isolation)
     if warning is not None:
         print(f"dlgrade: {warning}", file=sys.stderr)
-    seed = planning.secret_seed() if options.seed is None else options.seed
+    seed = options.seed if options.seed is not None else record.seed if record else planning.secret_seed()
     print(f"dlgrade: seed {seed} (--seed {seed} repeats this run)", file=sys.stderr)
+    if record is not None:
+        wanted = RunRecord(exercise.id, tier, seed, mode, record.checks)
+        _refuse_changed_settings(record, wanted, options)
     return RunSettings(
         tier=tier,
         seed=seed,
@@ -99,10 +221,26 @@ def _settings(options: GradeOptions, exercise: Exercise, jobs: int) -> RunSettin
     )
 
 
-def _show(reports: list[Report], options: GradeOptions, exercise: Exercise) -> None:
-    from dlgrade import text_report, text_tables
+def _refuse_changed_settings(before: RunRecord, now: RunRecord, options: GradeOptions) -> None:
+    """Results of different settings must not stand side by side in one folder."""
+    for name in ("exercise", "tier", "seed", "isolation"):
+        old, new = getattr(before, name), getattr(now, name)
+        if old == new or (options.regrade and name != "exercise"):
+            continue
+        if name == "exercise":
+            raise UsageError(f"'{options.out}' holds results of {old}, not of {new}; use another --out")
+        raise UsageError(
+            f"'{options.out}' holds results of {name} {old}, and this run has {new}; repeat them all with"
+            " --regrade, or use another --out"
+        )
 
-    out = text_report.console(sys.stdout)
-    text_tables.show_grades(sorted(reports, key=lambda report: report.submission), exercise, out)
-    if options.out is not None:
-        print(f"dlgrade: results are in {options.out}", file=sys.stderr)
+
+def _refuse_changed_checks(before: RunRecord, now: RunRecord, options: GradeOptions) -> None:
+    changed = [name for name, key in now.checks.items() if before.checks.get(name) != key]
+    changed += [name for name in before.checks if name not in now.checks]
+    if changed:
+        shown = ", ".join(changed[:5]) + (" and others" if len(changed) > 5 else "")
+        raise UsageError(
+            f"what is checked has changed since '{options.out}' was graded ({shown}); --regrade runs again"
+            " what changed and shows whose score did, or use another --out"
+        )

@@ -262,7 +262,8 @@ class Run:
             try:
                 for record, item in items:
                     emit(event="start", check=record.id)
-                    emit(event="check", result=asdict(judge_item(grading, record, item)))
+                    result = grading.take_over(job.known.get(record.id)) or judge_item(grading, record, item)
+                    emit(event="check", result=asdict(result))
                 output, applied = workers.output, workers.applied
             finally:
                 peak = workers.close()

@@ -103,12 +103,14 @@ def check(**options: Any) -> int:
 @dlgrade.command()
 @click.argument("exercise")
 @click.argument("submissions", type=FOLDER)
-@click.option("--out", type=FOLDER, help="A folder for reports, results.jsonl and grades.csv.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Submissions at a time. [default: as many as cores]")
+@click.option("--out", type=FOLDER, help="A folder for results; one with results is continued.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Submissions at a time. [default: what fits]")
 @click.option("--tier", type=TIERS, help="How much to run. [default: the exercise's]")
 @_format_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of inputs and training. [default: a new secret]")
 @_course_option
+@click.option("--regrade", is_flag=True, help="Run again what has changed since, and note whose score did.")
+@click.option("--only", multiple=True, metavar="CHECK", help="With --regrade: run this check again anyway.")
 @click.option("--isolation", type=MODES, help="How code is confined. [default: the strongest, at least core]")
 @click.option("--gradebook", metavar="URL", help="Of nbgrader's database, such as sqlite:///gradebook.db.")
 def grade(**options: Any) -> int:

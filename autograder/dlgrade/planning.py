@@ -14,6 +14,8 @@ from dlgrade.runsettings import PUBLISHED_SEED
 
 SEED_BITS: Final = 62
 GPU: Final = Path("/dev/nvidiactl")
+CGROUP: Final = Path("/sys/fs/cgroup")
+JOB_BYTES: Final = 1 << 30  # a checker's and its worker's own memory in a training run, rounded up
 
 
 def choose_tier(wish: str, gpu: Path = GPU) -> str:
@@ -91,3 +93,25 @@ def cores() -> int:
 def worker_threads(jobs: int) -> int:
     """Threads for torch in each of `jobs` workers that run at a time."""
     return max(1, cores() // jobs)
+
+
+def default_jobs(submissions: int) -> int:
+    """Submissions to grade at a time: as many as there are, and as cores and memory permit."""
+    return max(1, min(cores(), free_memory() // JOB_BYTES, submissions))
+
+
+def free_memory() -> int:
+    """Bytes that this process and its children may still take: of the machine, and of its control group."""
+    fields = dict(line.split(":") for line in _lines(Path("/proc/meminfo")))
+    free = int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else 1 << 62
+    limit, used = (_lines(CGROUP / name) for name in ("memory.max", "memory.current"))
+    if limit and used and limit[0].isdigit():
+        free = min(free, int(limit[0]) - int(used[0]))
+    return max(0, free)
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="ascii").splitlines()
+    except OSError:  # not Linux, or not in a control group
+        return []

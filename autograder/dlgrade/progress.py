@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
+from dlgrade.tally import duration
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
@@ -31,6 +33,12 @@ class Progress(Protocol):
 
     def watch(self, submission: str, event: Event) -> None:
         """One event of the engine: a check starts, gets on, or has ended; a submission is done."""
+
+    def kept(self) -> None:
+        """A submission needs nothing: an earlier run has graded it."""
+
+    def graded(self, submission: str, score: str, tally: str) -> None:
+        """One of a cohort has its report; `tally` says how far the cohort is."""
 
 
 @contextmanager
@@ -67,6 +75,15 @@ class Shares:
         elif event["event"] == "done":
             self._current.pop(submission, None)
             self._ended += 1
+        return self.done
+
+    def skip(self) -> float:
+        """Note a submission that is finished already; submissions done so far."""
+        self._ended += 1
+        return self.done
+
+    @property
+    def done(self) -> float:
         under_way = sum(ended + fraction for ended, fraction in self._current.values())
         return self._ended + under_way / self._checks
 
@@ -117,6 +134,12 @@ class BarProgress:
         elif event["event"] in ("check", "done") and submission in self._trainings:
             self._bars.remove_task(self._trainings.pop(submission))
 
+    def kept(self) -> None:
+        self._bars.update(self._whole, completed=self._shares.skip())
+
+    def graded(self, submission: str, score: str, tally: str) -> None:
+        self._bars.update(self._whole, description=tally.rpartition(", about")[0] or tally)
+
     def _training(self, submission: str) -> TaskID:
         if submission not in self._trainings:
             self._trainings[submission] = self._bars.add_task(f"training {submission}"[:40], total=1.0)
@@ -124,7 +147,7 @@ class BarProgress:
 
 
 class PlainProgress:
-    """A line when it starts, and one every ten seconds while it lasts."""
+    """A line when it starts, one for each of a cohort, and one when ten seconds went by without any."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -147,12 +170,15 @@ class PlainProgress:
             return
         self._last = now
         share = done / self._submissions
-        left = f", {_duration((now - self._start) * (1 - share) / share)} left" if share > 0 else ""
+        left = f", {duration((now - self._start) * (1 - share) / share)} left" if share > 0 else ""
         self._say(f"{share:.0%} done ({int(done)} of {self._submissions} submissions){left}")
+
+    def kept(self) -> None:
+        self._shares.skip()
+
+    def graded(self, submission: str, score: str, tally: str) -> None:
+        self._last = self._clock()
+        self._say(f"{submission}: {score} ({tally})")
 
     def _say(self, text: str) -> None:
         print(f"dlgrade: {text}", file=self._stream, flush=True)
-
-
-def _duration(seconds: float) -> str:
-    return f"about {seconds:.0f} s" if seconds < 120 else f"about {seconds / 60:.0f} min"

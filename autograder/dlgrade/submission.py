@@ -7,7 +7,7 @@ path that was named, opens a device or a pipe, or lets one unreadable submission
 import os
 import stat
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,8 +69,8 @@ def exercise_of(path: Path, explicit: str | None, course: Course) -> Exercise:
     )
 
 
-def find_submissions(path: Path, exercise: Exercise) -> list[Submission]:
-    """All submissions at `path`, sorted by name.
+class Cohort:
+    """Where the submissions of one exercise are; iterating reads them, one at a time, sorted by place.
 
     `path` is a .py, an .ipynb, a folder with one submission, a folder of student folders, or an nbgrader
     `submitted/` tree (student/exercise/file). What cannot be read comes back with its `problem`.
@@ -78,20 +78,41 @@ def find_submissions(path: Path, exercise: Exercise) -> list[Submission]:
     Raises:
         UsageError: nothing at `path` looks like a submission of this exercise.
     """
-    if not path.exists():
-        raise UsageError(f"'{printable(str(path), 200)}' not found; expected a .py, an .ipynb or a folder")
-    if not path.is_dir():
-        file = path.resolve()  # a link that the user names is followed, one inside a submission never
-        return [_read_one(file.parent, Path(file.name), _owner(file.parent, exercise), exercise)]
-    root = path.resolve()
-    folders = list(_submission_folders(root, exercise))
-    if not folders:
-        raise UsageError(
-            f"no submission of {exercise.id} in '{printable(str(path), 200)}'; expected {exercise.id}.py or"
-            f" {exercise.id}.ipynb in it, or in a folder for each student"
+
+    def __init__(self, path: Path, exercise: Exercise) -> None:
+        self._exercise = exercise
+        shown = printable(str(path), 200)
+        if not path.exists():
+            raise UsageError(f"'{shown}' not found; expected a .py, an .ipynb or a folder")
+        self._root = path.resolve()  # a link that the user names is followed, one inside a submission never
+        if not path.is_dir():
+            self._places = [(Path(), "")]
+            return
+        self._places = sorted(
+            _submission_folders(self._root, exercise), key=lambda place: place[0].as_posix()
         )
-    found = [_read_folder(root, folder, student, exercise) for folder, student in folders]
-    return _with_distinct_names(sorted(found, key=lambda submission: submission.name))
+        if not self._places:
+            raise UsageError(
+                f"no submission of {exercise.id} in '{shown}'; expected {exercise.id}.py or"
+                f" {exercise.id}.ipynb in it, or in a folder for each student"
+            )
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Submission]:
+        return _with_distinct_names(self._read(folder, student) for folder, student in self._places)
+
+    def _read(self, folder: Path, student: str) -> Submission:
+        if self._root.is_dir():
+            return _read_folder(self._root, folder, student, self._exercise)
+        file = self._root
+        return _read_one(file.parent, Path(file.name), _owner(file.parent, self._exercise), self._exercise)
+
+
+def find_submissions(path: Path, exercise: Exercise) -> list[Submission]:
+    """All submissions at `path`, read; see `Cohort`."""
+    return list(Cohort(path, exercise))
 
 
 def _submission_folders(root: Path, exercise: Exercise) -> Iterator[tuple[Path, str]]:
@@ -235,14 +256,12 @@ def _declared_id(file: Path) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _with_distinct_names(submissions: list[Submission]) -> list[Submission]:
+def _with_distinct_names(submissions: Iterable[Submission]) -> Iterator[Submission]:
     """Number names that became equal when made safe to show: results are kept by name."""
     taken: set[str] = set()
-    distinct = []
     for submission in submissions:
         name, number = submission.name, 2
         while name in taken:
             name, number = f"{submission.name} ({number})", number + 1
         taken.add(name)
-        distinct.append(replace(submission, name=name))
-    return distinct
+        yield replace(submission, name=name)

@@ -20,14 +20,17 @@ from dlgrade.specs import Spec
 
 @dataclass(frozen=True)
 class Job:
-    """One submission as the checker receives it. `missing` maps each unfilled part to the reason."""
+    """One submission as the checker receives it.
+
+    `missing` maps each unfilled part to the reason, `known` a check to its result of an earlier run.
+    """
 
     name: str
     student: str
     text: str
     missing: dict[str, str] = field(default_factory=dict)
     problem: str | None = None
-    advice: tuple[str, ...] = ()
+    known: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class Answer(Subject):
