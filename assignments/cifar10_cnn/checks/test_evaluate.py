@@ -1,0 +1,45 @@
+"""What evaluate must return."""
+
+from dlgrade import compare
+from dlgrade.checks import check
+from dlgrade.specs import Batches, Toy
+
+
+@check(
+    part="evaluate",
+    points=2,
+    kind="value",
+    help="Count correct predictions and examples over all batches, and divide once at the end.",
+)
+def evaluation_returns_the_share_of_correct_predictions(submission, oracle):
+    """it returns correct predictions / examples, also when the last batch is smaller"""
+    for examples, size, classes in ((23, 8, 3), (9, 4, 4), (12, 12, 2)):
+        x, y = oracle.normal(examples, 5).double(), oracle.integers(examples, low=0, high=classes)
+        toy = Toy(("Linear", 5, classes), seed=oracle.seed())
+        batches = Batches(x, y, batch_size=size)
+        accuracy = submission.evaluate(toy, batches, "cpu")
+        expected = oracle.evaluate(toy, batches, "cpu")
+        what = f"the accuracy on {examples} examples in batches of {size}"
+        compare.close(accuracy, expected, what=what, atol=1e-5)
+
+
+@check(
+    part="evaluate",
+    points=2,
+    kind="property",
+    help="Dropout and batch normalisation differ between the modes: switch the mode before the first batch.",
+)
+def evaluation_switches_to_eval_mode(submission, oracle):
+    """a model that comes in train mode is evaluated in eval mode"""
+    for _ in range(2):
+        x, y = oracle.normal(31, 5).double(), oracle.integers(31, low=0, high=4)
+        toy = Toy(
+            ("Linear", 5, 6), ("TrainModeShift",), ("BatchNorm1d", 6), ("Linear", 6, 4), seed=oracle.seed()
+        )
+        batches = Batches(x, y, batch_size=8)
+        for side in (submission, oracle):
+            side.method(toy, "train", True)
+        accuracy = submission.evaluate(toy, batches, "cpu")
+        expected = oracle.evaluate(toy, batches, "cpu")
+        compare.close(accuracy, expected, what="the accuracy in eval mode", atol=1e-5)
+        compare.state(submission.state(toy), oracle.state(toy), what="after an evaluation")
