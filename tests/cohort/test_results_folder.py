@@ -121,7 +121,7 @@ def test_the_record_of_a_run_comes_back(tmp_path):
         folder.begin(record)
         assert folder.record == record
         (tmp_path / "run.json").write_text("{")
-        with pytest.raises(UsageError, match=r"run\.json' cannot be read"):
+        with pytest.raises(UsageError, match=r"run\.json cannot be read"):
             _ = folder.record
 
 
