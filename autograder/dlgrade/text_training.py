@@ -24,7 +24,7 @@ def encoded(text: str, alphabet: dict[str, int]) -> torch.Tensor:
 
 
 class TextTrainer:
-    """Trains `(ids, state) -> (logits, state)` with AdamW, a one-cycle schedule and truncated backpropagation.
+    """Trains `(ids, state) -> (logits, state)` with AdamW, one cycle and truncated backpropagation.
 
     The rows of a batch read on from step to step, with the state carried and detached. Each epoch cuts the
     text at another place and starts without a state.
@@ -56,8 +56,8 @@ class TextTrainer:
         seed: int,
         device: str = "cpu",
     ) -> None:
-        # A step's matrices are small: two threads mostly wait for each other, spinning, which on a busy machine
-        # took twenty times the processor time of one (490 ms a step against 22, batch 64 x 32, D 128).
+        # A step's matrices are small: two threads mostly wait for each other, spinning, which on a busy
+        # machine took twenty times the processor time (490 ms a step against 22, batch 64 x 32, D 128).
         torch.set_num_threads(1)
         text = str(read_inputs([Path(file) for file in files]))
         self._ids = encoded(text[:limit], alphabet_of(text))
