@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from dlgrade import content, planning, progress
+from dlgrade import content, planning, printers, progress
 from dlgrade.course import find_course
 from dlgrade.engine import Results, Run, RunPlan, Zygote
 from dlgrade.errors import UsageError
@@ -91,19 +91,22 @@ class _Batch:
         self._due: dict[str, _Due] = {}  # of the submissions in flight
         self._tally = Tally(len(self._cohort))
         self._listed: list[Report] | None = [] if len(self._cohort) <= LISTED or folder is None else None
+        self._printer: printers.Printer | None = None
         self._code = 0
 
     def run(self) -> int:
         """Grade what is to be graded; the exit code."""
         as_text = self._options.format == "text"
         try:
-            # lines of JSON and a bar would overwrite each other on one terminal
+            # printed lines and a bar would overwrite each other on one terminal
             with progress.shown(plain=not as_text and sys.stdout.isatty()) as display:
                 display.loading()
                 plan = RunPlan(self._exercise, self._settings, True)
                 with Zygote(self._exercise.preload) as zygote, Run(zygote, plan) as run:
                     self._begin(run)
-                    self._grade(run, display)
+                    with printers.printing(self._options.format, self._options.submissions) as printer:
+                        self._printer = printer
+                        self._grade(run, display)
         finally:
             if as_text and self._tally.finished:
                 self._show()
@@ -170,8 +173,8 @@ class _Batch:
         self._save(report)
         if self._listed is not None:
             self._listed.append(report)
-        if self._options.format == "json":
-            print(report.to_json(), flush=True)
+        if self._printer is not None:
+            self._printer.report(report)
 
     def _show(self) -> None:
         from dlgrade import text_report, text_tables
@@ -215,7 +218,7 @@ def _settings(options: GradeOptions, exercise: Exercise, jobs: int, record: RunR
     return RunSettings(
         tier=tier,
         seed=seed,
-        threads=planning.worker_threads(jobs),
+        threads=planning.worker_threads(jobs, tier),
         mode=mode,
         device=planning.device_of(tier),
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlgrade import hints, planning, progress
+from dlgrade import hints, planning, printers, progress
 from dlgrade.course import find_course
 from dlgrade.display import printable
 from dlgrade.engine import Run, RunPlan, Zygote
@@ -58,9 +58,13 @@ def check(options: CheckOptions) -> int:
         ):
             display.opened(run.checks, len(submissions))
             reports = list(run.grade(submissions, watch=display.watch))
-    for submission, report in zip(submissions, reports, strict=True):
-        hints.note_attempts(submission, exercise, report)
-        _show(report, run, options, exercise)
+    with printers.printing(options.format, options.path) as printer:
+        for submission, report in zip(submissions, reports, strict=True):
+            hints.note_attempts(submission, exercise, report)
+            if printer is not None:
+                printer.report(report)
+            else:
+                _show(report, run, options, exercise)
     return max(report.exit_code for report in reports)
 
 
@@ -91,7 +95,7 @@ def _settings(options: CheckOptions, exercise: Exercise) -> RunSettings:
         tier=tier,
         seed=planning.practice_seed(exercise, options.seed),
         part=options.part,
-        threads=planning.worker_threads(jobs=1),
+        threads=planning.worker_threads(1, tier),
         mode=mode,
         device=planning.device_of(tier),
     )

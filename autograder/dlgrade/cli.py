@@ -24,6 +24,8 @@ FAULT: Final = 3
 TIERS = click.Choice(["quick", "cpu", "gpu", "auto"])
 CPU_TIERS = click.Choice(["quick", "cpu"])
 FORMATS = click.Choice(["text", "json"])
+REPORT_FORMATS = click.Choice(["text", "json", "junit", "github"])
+EXPORTS = click.Choice(["csv", "canvas", "gradescope", "gradescope-results"])
 MODES = click.Choice(["full", "core", "none"])
 FOLDER = click.Path(path_type=Path)
 
@@ -39,6 +41,9 @@ _course_option = click.option("--course", type=FOLDER, help="The course folder. 
 _exercise_option = click.option("--exercise", help="What PATH answers. [default: as its place or name says]")
 _format_option = click.option(
     "--format", type=FORMATS, default="text", show_default=True, help="Of the results."
+)
+_report_format_option = click.option(
+    "--format", type=REPORT_FORMATS, default="text", show_default=True, help="Of the results."
 )
 
 
@@ -87,7 +92,7 @@ def hint(**options: Any) -> int:
 @_exercise_option
 @click.option("--part", help="Run the checks of this part only.")
 @click.option("--tier", type=TIERS, default="quick", show_default=True, help="How much to run.")
-@_format_option
+@_report_format_option
 @click.option(
     "--seed", type=click.IntRange(min=0), help="For staff of inputs and training, for students of training."
 )
@@ -106,7 +111,7 @@ def check(**options: Any) -> int:
 @click.option("--out", type=FOLDER, help="A folder for results; one with results is continued.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Submissions at a time. [default: what fits]")
 @click.option("--tier", type=TIERS, help="How much to run. [default: the exercise's]")
-@_format_option
+@_report_format_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of inputs and training. [default: a new secret]")
 @_course_option
 @click.option("--regrade", is_flag=True, help="Run again what has changed since, and note whose score did.")
@@ -118,6 +123,21 @@ def grade(**options: Any) -> int:
     from dlgrade import batch
 
     return batch.grade(batch.GradeOptions(**options))
+
+
+@dlgrade.command()
+@click.argument("source", type=FOLDER)
+@click.option("--to", type=EXPORTS, default="csv", show_default=True, help="What for.")
+@click.option("--output", "-o", type=FOLDER, help="Where a bundle is written.")
+@_course_option
+def export(source: Path, to: str, output: Path | None, course: Path | None) -> None:
+    """Print the grades in SOURCE, which 'grade --out' filled; for gradescope bundle the exercise SOURCE."""
+    from dlgrade import exports
+    from dlgrade.course import find_course
+
+    click.echo(
+        exports.export(source, to, find_course(course) if to == "gradescope" else None, output), nl=False
+    )
 
 
 @dlgrade.command()

@@ -90,9 +90,13 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def worker_threads(jobs: int) -> int:
-    """Threads for torch in each of `jobs` workers that run at a time."""
-    return max(1, cores() // jobs)
+def worker_threads(jobs: int, tier: str = "cpu") -> int:
+    """Threads for torch in each of `jobs` workers that run at a time.
+
+    The small tensors of quick checks gain nothing by a second one, and on a busy machine they lose: two
+    threads that wait for each other at every operation made a check of 40 small steps 30 times slower.
+    """
+    return 1 if tier == "quick" else max(1, cores() // jobs)
 
 
 def default_jobs(submissions: int) -> int:
