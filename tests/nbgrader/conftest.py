@@ -1,4 +1,4 @@
-"""One nbgrader course, taken through the whole cycle once by the real commands; the tests look at what is left."""
+"""One nbgrader course, taken through the whole cycle once by real commands; tests look at what is left."""
 
 import csv
 import json

@@ -170,7 +170,8 @@ def double(x):
                 break
     frame = sys._getframe()
     while frame:
-        found += [str(v) for v in frame.f_locals.values() if {CANARY[:6]!r} + {CANARY[6:]!r} in str(v)[:10000]]
+        seen = [str(value)[:10000] for value in frame.f_locals.values()]
+        found += [text for text in seen if {CANARY[:6]!r} + {CANARY[6:]!r} in text]
         frame = frame.f_back
     raise RuntimeError("leak: " + "yes" * bool(found))
 """

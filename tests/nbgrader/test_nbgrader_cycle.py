@@ -104,7 +104,7 @@ def test_feedback_names_the_mistake_and_the_next_step(cycle):
 
 
 def test_feedback_of_a_hidden_check_has_no_values(cycle):
-    """Of a hidden check that failed the page has title, verdict and help; of a visible one also the reason."""
+    """Of a hidden check that failed the page has title, verdict and help, and no reason."""
     page = cycle.feedback("dora")
     hidden = page[page.index("secret title (hidden)") :]
     assert "large numbers too" in hidden
@@ -157,7 +157,7 @@ def test_written_answers_wait_for_a_person(cycle):
 
 
 def test_regrading_keeps_what_people_decided(cycle):
-    """With --force the automatic score is made again, a person's stays and is asked for review; lateness counts."""
+    """With --force the automatic score is made again, a person's stays for review, and lateness counts."""
     with Gradebook(cycle.url) as book:
         book.find_grade("essay", "tiny", "tiny", "anna").manual_score = 3
         book.find_grade("double-check", "tiny", "tiny", "anna").manual_score = 1

@@ -20,11 +20,10 @@ from nbformat import NotebookNode
 
 from dlgrade.notebook_release import SCHEMA_VERSION
 
-# The start of a tag, of a character reference or of an address that a browser would run.
+# Inside the start of a tag, of a character reference, and of an address that a browser would run.
 _ACTIVE: Final = re.compile(
-    r"<(?=[A-Za-z/!?])|&(?=#|\w{1,32};)|(?<=script)(?=\s*:)|(?<=data)(?=\s*:)", re.IGNORECASE
+    r"(?<=<)(?=[a-z/!?])|(?<=&)(?=#|\w{1,32};)|(?<=script)(?=\s*:)|(?<=data)(?=\s*:)", re.IGNORECASE
 )
-_DEFUSED: Final = {"<": "&lt;", "&": "&amp;", "": " "}
 
 
 @dataclass(frozen=True)
@@ -141,5 +140,8 @@ def _typed(cell: NotebookNode, cell_type: str) -> NotebookNode:
 
 
 def defused(markdown: str) -> str:
-    """A stranger's Markdown without what would run in the browser of whoever reads it."""
-    return _ACTIVE.sub(lambda found: _DEFUSED[found[0]], markdown)
+    """A stranger's Markdown with a space wherever something would begin that runs in its reader's browser.
+
+    `$a<b$` becomes `$a< b$`, which is set the same; a tag becomes text.
+    """
+    return _ACTIVE.sub(" ", markdown)

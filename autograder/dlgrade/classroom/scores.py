@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sysconfig
 import warnings
 from collections.abc import Mapping
 
@@ -57,6 +59,14 @@ def set_auto_score(grade: Grade, points: float | None) -> None:
     grade.needs_manual_grade = grade.manual_score is not None or points is None
 
 
+def open_gradebook(url: str) -> Gradebook:
+    """nbgrader's database; made where there is none."""
+    scripts = sysconfig.get_path("scripts")
+    if scripts not in os.environ["PATH"].split(os.pathsep):  # nbgrader calls `alembic` by its bare name
+        os.environ["PATH"] = f"{scripts}{os.pathsep}{os.environ['PATH']}"
+    return Gradebook(url)
+
+
 class Ledger:
     """Records `dlgrade grade`'s reports of one exercise in nbgrader's database, as autograde would.
 
@@ -73,7 +83,7 @@ class Ledger:
         self._exercise = exercise
         self._cells = check_cells(exercise)
         try:
-            self._book = Gradebook(url)
+            self._book = open_gradebook(url)
             self._expect()
         except (SQLAlchemyError, ImportError) as error:
             reason = str(error).partition("\n")[0]
