@@ -1,4 +1,4 @@
-"""Compare a CNN and a Transformer for image classification.
+"""Compare a CNN and a Transformer on images.
 
 Build a vision transformer from its attention up, reuse a pretrained network, and measure both side
 by side.

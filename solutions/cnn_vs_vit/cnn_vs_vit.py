@@ -1,4 +1,4 @@
-"""Compare a CNN and a Transformer for image classification: the full answer. Generated: edit the files it is cut from."""
+"""Compare a CNN and a Transformer on images: the full answer. Generated: edit the files it is cut from."""
 
 import math
 import time

@@ -12,7 +12,7 @@ from dlgrade.specs import Toy
     part="count_parameters",
     points=1,
     kind="value",
-    help="Is every number of every parameter counted, in layers of any depth, and nothing that is no parameter?",
+    help="Is every number of every parameter counted, and nothing that is no parameter?",
 )
 def parameters_are_counted_and_buffers_are_not(submission, oracle):
     """the count is that of all parameters, biases included, buffers left out"""

@@ -17,7 +17,7 @@ PROPERTIES = (
     part="PatchEmbedding",
     points=1,
     kind="shape",
-    help="Tokens come second, features last. How many patches fit along one side, and how many are there in all?",
+    help="Tokens come second, features last. How many patches fit along one side, and how many in all?",
 )
 def patches_become_one_token_each(submission, oracle):
     """the output is (N, patches, E), for any number of channels and any size of patch"""
@@ -48,7 +48,7 @@ def patches_that_do_not_fit_are_refused(submission, oracle):
     points=3,
     kind="structure",
     needs=("patches_become_one_token_each",),
-    help="view() and reshape() never move a pixel: bring the two patch dimensions together with permute() first.",
+    help="reshape() never moves a pixel: bring the two patch dimensions together with permute() first.",
 )
 def each_token_sees_its_own_patch_only(submission, oracle):
     """token i depends on all pixels of patch i, counted row by row from the left, and on nothing else"""
@@ -96,7 +96,7 @@ def patches_are_projected_as_the_reference_does(submission, oracle):
     points=1,
     kind="property",
     needs=("patches_become_one_token_each",),
-    help="The same content gives the same token in every place: where a patch stands is not this part's business.",
+    help="The same content gives the same token in every place: positions are not this part's business.",
 )
 def patches_share_one_projection(submission, oracle):
     """equal patches give equal tokens, in every place and image, and the tokens are linear in the pixels"""
@@ -104,6 +104,10 @@ def patches_share_one_projection(submission, oracle):
     structure.disturb(model, seed=oracle.seed())
     patch = oracle.normal(1, 2, 3, 3).double()
     tokens = _tokens(model, patch.repeat(2, 1, 2, 2))
+    change = tokens - _tokens(model, 2 * patch.repeat(2, 1, 2, 2))  # takes out what belongs to a place
+    observe(
+        "do changes of a token depend on its place", ((change - change[:1, :1]).abs().max() > 1e-6).double()
+    )
     observe("do equal patches give different tokens", ((tokens - tokens[:1, :1]).abs().max() > 1e-6).double())
     compare.require(
         float((tokens - tokens[:1, :1]).abs().max()) <= 1e-6, "equal patches give different tokens"

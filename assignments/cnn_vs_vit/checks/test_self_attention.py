@@ -6,6 +6,7 @@ from dlgrade import compare, structure
 from dlgrade.checks import check
 from dlgrade.observation import observe
 
+REDRAWS = 16
 PROPERTIES = (
     "attention_keeps_the_shape_of_its_input",
     "attention_sees_the_whole_sequence_and_nothing_else",
@@ -157,22 +158,26 @@ def attention_heads_weigh_the_tokens_differently(submission, oracle):
     points=1,
     kind="property",
     needs=("attention_keeps_the_shape_of_its_input",),
-    help="How wide are the vectors whose dot product a score is? The root of that width keeps the scores near 1.",
+    help="A score is the dot product of two vectors: divide it by the root of their width.",
 )
 def attention_scores_are_scaled_by_the_width_of_a_head(submission, oracle):
     """weights are as even or uneven as scores divided by the root of the head's width make them"""
-    spread = {}
-    x = oracle.normal(2, 6, 64)
-    for name, model in (
-        ("theirs", submission.build("SelfAttention", 64, 16).eval()),
-        ("ours", oracle.build("SelfAttention", 64, 16).eval()),
-    ):
+    model = submission.build("SelfAttention", 64, 4).eval()  # head_dim 16: 64, 16, 8 and 4 all differ
+    found = []
+    for _ in range(REDRAWS):
         structure.redraw(model, seed=oracle.seed(), spread=64**-0.5)
-        mixed, alone = _mixed_and_alone(model, x)
+        mixed, alone = _mixed_and_alone(model, oracle.normal(2, 6, 64))
         even = alone.mean(1, keepdim=True)  # what equal weights would give
-        spread[name] = float((mixed - even).square().mean() / (alone - even).square().mean().clamp(min=1e-12))
-    ratio = spread["theirs"] / spread["ours"]
-    compare.require(ratio > 0.5, "the attention weights are too even: the scores are scaled too far down")
+        spread = (alone - even).square().mean().clamp(min=1e-12)
+        found.append(float((mixed - even).square().mean() / spread))
+    # With that spread of the weights, queries and keys have unit variance, and so have the scaled scores.
+    queries, keys = oracle.normal(500, 6, 16), oracle.normal(500, 6, 16)
+    weights = (queries @ keys.mT / 16**0.5).softmax(-1)
+    expected = float((weights - 1 / 6).square().sum(-1).mean() / (1 - 1 / 6))
+    ratio = sum(found) / REDRAWS / expected
+    compare.chance(1e-7)  # the ratio of a correct answer is 1.02 +- 0.07; the bounds are 6 deviations away
+    observe("unevenness of the attention weights", torch.tensor(ratio), 1e-3)
+    compare.require(ratio > 0.6, "the attention weights are too even: the scores are scaled too far down")
     compare.require(
         ratio < 2.0, "the attention weights are too uneven: the scores are not scaled down enough"
     )

@@ -2,9 +2,10 @@
 
 import torch
 
-from dlgrade import compare, structure
+from dlgrade import compare, proxy, structure
 from dlgrade.checks import check
 from dlgrade.observation import observe
+from dlgrade.outcome import StudentRaised
 from dlgrade.specs import PretrainedResNet
 
 
@@ -12,11 +13,20 @@ def _of_head(name):
     return name.startswith("fc.")
 
 
+def _says(model, attribute):
+    """Whether the model has an attribute of this name, which for `requires_grad` freezes nothing."""
+    try:
+        proxy.read(model, attribute)
+    except StudentRaised:
+        return False
+    return True
+
+
 @check(
     part="build_transfer_model",
     points=1,
     kind="shape",
-    help="The new head takes the place of the old one: same name, same number of inputs, num_classes outputs.",
+    help="The new head takes the place of the old one: same name, same inputs, num_classes outputs.",
 )
 def transfer_replaces_fc_by_a_head_for_the_new_classes(submission, oracle):
     """the model has num_classes outputs, from a new head under the name fc"""
@@ -26,6 +36,8 @@ def transfer_replaces_fc_by_a_head_for_the_new_classes(submission, oracle):
         names = [name for name, _ in model.named_parameters()]
         observe("parameters under fc", torch.tensor(float(any(map(_of_head, names)))))
         compare.require(any(map(_of_head, names)), "the model has no parameters under fc")
+        strays = len([name for name in structure.trainable_names(model) if not _of_head(name)])
+        observe("trainable parameters elsewhere", torch.tensor(float(strays)))
         logits = model.eval()(oracle.normal(2, 3, 6, 6).double())
         compare.tensor(logits, what=f"build_transfer_model({classes}, backbone)(images)", shape=(2, classes))
 
@@ -40,5 +52,8 @@ def transfer_freezes_all_but_the_head(submission, oracle):
     """every parameter of the backbone is frozen, and every one of the head is not"""
     backbone = PretrainedResNet(3, seed=oracle.seed())
     model = submission.build("build_transfer_model", 4, backbone)
+    observe(
+        "does the module have a requires_grad of its own", torch.tensor(float(_says(model, "requires_grad")))
+    )
     structure.frozen(model, but=_of_head)
     compare.require(bool(structure.trainable_names(model)), "no parameter is trainable")

@@ -31,6 +31,9 @@ def compare_measures_accuracy_on_the_test_images(submission, oracle):
     compare.require(fit, "compare(...) does not return a list of 3 dicts with an accuracy")
     actual = [compare.number(row["accuracy"], what="an accuracy") for row in rows]
     observe("accuracies", torch.tensor(actual))
+    for name, model in models.items():
+        for key, value in submission.state(model).items():
+            observe(f"{key} of {name}", compare.tensor(value, what=f"{key} of {name}", finite=False).double())
     for got, row in zip(actual, expected, strict=True):
         compare.close(got, row["accuracy"], what=f"accuracy of {row['name']}")
     for name, model in models.items():

@@ -57,12 +57,18 @@ def vit_classifies_each_image_by_itself(submission, oracle):
     inner = structure.mixes_examples(build, oracle.normal(3, 4, 12))
     observe("does TransformerBlock mix the examples itself", torch.tensor(float(inner)))
     structure.batch_independence(model, images, what="the logits")
-    with torch.no_grad():
-        logits = compare.tensor(model(images), what="the logits", shape=(4, 5))
-        turned = compare.tensor(model(images.flip(0)), what="the logits", shape=(4, 5)).flip(0)
-    moved = float((logits - turned).abs().max()) > 1e-4
+    moved = _minds_place(model, images)
     observe("do logits depend on the place in the batch", torch.tensor(float(moved)))
     compare.require(not moved, "an image's logits change with its place in the batch")
+
+
+def _minds_place(model, images):
+    """Whether the same images in another order get other logits."""
+    shape = (len(images), 5)
+    with torch.no_grad():
+        logits = compare.tensor(model(images), what="the logits", shape=shape)
+        turned = compare.tensor(model(images.flip(0)), what="the logits", shape=shape).flip(0)
+    return float((logits - turned).abs().max()) > 1e-4 * float(logits.abs().max())
 
 
 @check(
@@ -86,6 +92,9 @@ def vit_sees_where_a_patch_stands(submission, oracle):
             for x in options
         ]
     scale = float(logits.abs().max())
+    blind = float((logits[0] - logits[1]).abs().max()) <= 1e-4 * scale
+    observe("do logits depend on the place in the batch", torch.tensor(float(_minds_place(model, images))))
+    observe("do two images get the same logits", torch.tensor(float(blind)))
     extra = [p for _, p in model.named_parameters() if p.dim() > 1 and p.numel() == SMALL["embed_size"]]
     observe("vectors of a token's width beside the layers", torch.tensor(float(len(extra))))
     observe(
