@@ -85,3 +85,12 @@ def with_dependents(parts: Iterable[str], checks: Sequence[Check]) -> set[str]:
         if waiting <= affected:
             return affected
         affected |= waiting
+
+
+def in_turns(touched: list[str], open_parts: Sequence[str], checks: Sequence[Check]) -> list[list[str]]:
+    """The first open part alone and then the others, unless it waits for one of them."""
+    first = next((name for name in touched if name in open_parts), None)
+    others = [name for name in touched if name != first]
+    if first is None or not others or first in with_dependents(others, checks):
+        return [touched] if touched else []
+    return [[first], others]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dlgrade import hints, planning, printers, progress
+from dlgrade import hints, places, planning, printers, progress
+from dlgrade.checks import Check
 from dlgrade.course import find_course
 from dlgrade.display import printable
 from dlgrade.engine import Run, RunPlan, Zygote
@@ -18,6 +20,9 @@ from dlgrade.report import Report
 from dlgrade.runsettings import RunSettings
 from dlgrade.source import outline
 from dlgrade.submission import Submission, exercise_of, find_submissions
+
+if TYPE_CHECKING:
+    from dlgrade.text_report import View
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class CheckOptions:
     seed: int | None = None
     course: Path | None = None
     isolation: str | None = None
+    watch: bool = False
+    debug: bool = False
 
 
 def check(options: CheckOptions) -> int:
@@ -43,13 +50,17 @@ def check(options: CheckOptions) -> int:
     exercise = exercise_of(options.path, options.exercise, find_course(options.course))
     if options.part is not None:
         exercise.part(options.part)
+    if options.watch:
+        from dlgrade import watching
+
+        return watching.watch(options, exercise)
     submissions = find_submissions(options.path, exercise)
     for submission in submissions:
-        _refuse_unreadable(submission, exercise)
-    if options.format == "text" and (problems := list(_syntax_problems(submissions))):
+        refuse_unreadable(submission, exercise)
+    if options.format == "text" and (problems := list(syntax_problems(submissions))):
         print(*problems, sep="\n")
         return 1
-    settings = _settings(options, exercise)
+    settings = settings_of(options, exercise)
     with progress.shown() as display:
         display.loading()
         with (
@@ -64,11 +75,11 @@ def check(options: CheckOptions) -> int:
             if printer is not None:
                 printer.report(report)
             else:
-                _show(report, run, options, exercise)
+                _show(submission, report, run.checks, options, exercise)
     return max(report.exit_code for report in reports)
 
 
-def _refuse_unreadable(submission: Submission, exercise: Exercise) -> None:
+def refuse_unreadable(submission: Submission, exercise: Exercise) -> None:
     """One sentence at once, instead of the same one for every check."""
     if submission.problem is not None:
         raise SubmissionError(submission.problem)
@@ -79,14 +90,14 @@ def _refuse_unreadable(submission: Submission, exercise: Exercise) -> None:
         )
 
 
-def _syntax_problems(submissions: Iterable[Submission]) -> Iterator[str]:
+def syntax_problems(submissions: Iterable[Submission]) -> Iterator[str]:
     """What Python cannot read, told at once: every check would say it again some seconds later."""
     for submission in submissions:
         if (problem := outline(submission.text, submission.name).error) is not None:
             yield f"{submission.name}, {problem}"
 
 
-def _settings(options: CheckOptions, exercise: Exercise) -> RunSettings:
+def settings_of(options: CheckOptions, exercise: Exercise) -> RunSettings:
     tier = planning.choose_tier(options.tier)
     mode, warning = planning.practice_isolation(options.isolation)
     if warning is not None:
@@ -101,20 +112,29 @@ def _settings(options: CheckOptions, exercise: Exercise) -> RunSettings:
     )
 
 
-def _show(report: Report, run: Run, options: CheckOptions, exercise: Exercise) -> None:
-    if options.format == "json":
-        print(report.to_json(), flush=True)
-        return
+def _show(
+    submission: Submission, report: Report, checks: Sequence[Check], options: CheckOptions, exercise: Exercise
+) -> None:
     from dlgrade import text_report
 
-    view = text_report.View(
+    view = view_of(submission, report, checks, options, exercise)
+    text_report.show(report, view, text_report.console(sys.stdout))
+
+
+def view_of(
+    submission: Submission, report: Report, checks: Sequence[Check], options: CheckOptions, exercise: Exercise
+) -> View:
+    """What a reader needs beside the report of this submission."""
+    from dlgrade.text_report import View
+
+    return View(
         exercise=exercise,
-        checks=run.checks,
+        checks=checks,
         command=_command(options),
         part=options.part,
         data=data_sentences(report, exercise),
+        places=places.definitions(submission, [part.name for part in exercise.parts]),
     )
-    text_report.show(report, view, text_report.console(sys.stdout))
 
 
 def _command(options: CheckOptions) -> str:

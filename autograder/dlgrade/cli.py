@@ -99,6 +99,7 @@ def hint(**options: Any) -> int:
 @_course_option
 @click.option("--isolation", type=MODES, help="How your code is confined. [default: the strongest possible]")
 def check(**options: Any) -> int:
+@click.option("--watch", is_flag=True, help="Stay, and check again what each save touches.")
     """Check your answer at PATH: a .py file, a notebook or its folder."""
     from dlgrade import checking
 

@@ -31,11 +31,13 @@ from dlgrade.runsettings import RunSettings
 from dlgrade.submission import Submission
 
 START_SECONDS: Final = 180.0
+IDLE_SECONDS: Final = 0.05
 KEPT_ENVIRONMENT: Final = ("HOME", "DLGRADE_DATA", "XDG_CACHE_HOME", "TMPDIR")
 
 Watch = Callable[[str, dict[str, Any]], None]
 Results = Mapping[str, CheckResult]
 Known = Callable[[Submission], Results]
+Idle = Callable[[], None]
 
 
 def _unwatched(_submission: str, _event: dict[str, Any]) -> None:
@@ -45,6 +47,10 @@ def _unwatched(_submission: str, _event: dict[str, Any]) -> None:
 def _nothing_known(_submission: Submission) -> Results:
     """Every check runs."""
     return {}
+
+
+def _at_rest() -> None:
+    """Nothing else to do."""
 
 
 class Zygote:
@@ -212,24 +218,31 @@ class Run:
         watch: Watch = _unwatched,
         known: Known = _nothing_known,
     ) -> Iterator[Report]:
+        idle: Idle = _at_rest,
         """Grade submissions, `jobs` at a time; a report for each, as it is finished.
 
         They are taken from the iterable as places become free. What `known` gives for one is taken over
-        instead of running those checks.
+        instead of running those checks. `idle` is called every now and then; when it raises, what is
+        being graded is abandoned.
         """
         waiting = iter(submissions)
         with selectors.DefaultSelector() as selector:
-            while True:
-                while len(selector.get_map()) < jobs and (submission := next(waiting, None)) is not None:
-                    flight = self._launch(submission, known(submission))
-                    selector.register(flight.stream, selectors.EVENT_READ, flight)
-                if not selector.get_map():
-                    return
-                for key, _ in selector.select():
-                    if report := self._advance(key.data, watch):
-                        selector.unregister(key.fileobj)
-                        key.data.stream.close()
-                        yield report
+            try:
+                while True:
+                    while len(selector.get_map()) < jobs and (submission := next(waiting, None)) is not None:
+                        flight = self._launch(submission, known(submission))
+                        selector.register(flight.stream, selectors.EVENT_READ, flight)
+                    if not selector.get_map():
+                        return
+                    for key, _ in selector.select(IDLE_SECONDS):
+                        if report := self._advance(key.data, watch):
+                            selector.unregister(key.fileobj)
+                            key.data.stream.close()
+                            yield report
+                    idle()
+            finally:
+                for key in selector.get_map().values():  # its checker sees that nobody waits, and ends
+                    key.data.stream.close()
 
     def _launch(self, submission: Submission, known: Results) -> _Flight:
         ours, theirs = socket.socketpair()
@@ -285,6 +298,7 @@ class Run:
             fault=None if flight.done else "the checker of this submission ended before it was done",
             hidden_left=0 if plan.hidden else plan.exercise.hidden.count,
         )
+            hints=hints.used(flight.submission, plan.exercise),
 
 
 def _lost(check: Check) -> CheckResult:
@@ -303,7 +317,6 @@ def _lost(check: Check) -> CheckResult:
 
 def policy_of(plan: RunPlan) -> dict[str, Any]:
     """The sandbox policy of the plan's workers, as plain JSON."""
-            hints=hints.used(flight.submission, plan.exercise),
     limits = plan.exercise.limits
     return {
         "mode": plan.settings.mode,

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dlgrade import specs, specs_text  # noqa: F401  a kind of spec is known once its module is imported
+from dlgrade import refusals, specs, specs_text  # noqa: F401  a kind of spec is known once its module is imported
 from dlgrade.tree import Buffers, Decoder, Encoder, Unsendable, replace_tensors
 
 Header = dict[str, Any]
@@ -191,7 +191,7 @@ class Host:
         return {
             "kind": _kind(error),
             "type": type(error).__name__[:100],
-            "message": _message(error),
+            "message": _message(error) + (f"\n{refusal}" if (refusal := refusals.explain(error)) else ""),
             "frames": frames[-MAX_FRAMES:],
         }
 

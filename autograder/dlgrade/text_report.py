@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from textwrap import shorten
 from typing import Final, TextIO
@@ -24,6 +24,7 @@ from dlgrade.checks import Check
 from dlgrade.display import printable
 from dlgrade.exercise import Exercise
 from dlgrade.outcome import BLOCKED, DEFERRED, INTERNAL, MISSING, PASSED
+from dlgrade.places import Place
 from dlgrade.report import CheckResult, Report
 
 LINE: Final = 400  # characters of a student's line that are shown
@@ -54,6 +55,7 @@ class View:
         command: what the user typed, for the commands to type next.
         part: the one part that was asked for, or None.
         data: a sentence for each data set that was used.
+        places: where each part is written, as far as it is.
     """
 
     exercise: Exercise
@@ -61,6 +63,7 @@ class View:
     command: str = ""
     part: str | None = None
     data: Sequence[str] = ()
+    places: Mapping[str, Place] = field(default_factory=dict)
 
 
 def console(stream: TextIO) -> Console:
@@ -74,6 +77,12 @@ def show(report: Report, view: View, out: Console) -> None:
     out.print(Group(*page.renderables()))
     if step := page.next_step():
         out.print(step, soft_wrap=True)  # a command is copied whole, so no line break may be put into it
+
+
+def part_lines(report: Report, view: View, name: str, *, ascii_only: bool) -> Iterator[RenderableType]:
+    """One part of the page, and what the student's code printed."""
+    page = _Page(report, view, ascii_only=ascii_only)
+    yield from page.part(name)
 
 
 def mark(verdict: str, *, ascii_only: bool) -> Text:
@@ -123,11 +132,19 @@ class _Page:
         yield from self._output()
         yield from self._end()
 
+    def part(self, name: str) -> Iterator[RenderableType]:
+        results = [check for check in self._report.counted if check.part == name]
+        if self._same is not None:
+            yield Text()
+            yield from self._came_back(self._same)
+        yield from self._part(name, results)
+        yield from self._output()
+
     # --- header -----------------------------------------------------------------------------------
 
     def _header(self) -> Iterator[RenderableType]:
         report = self._report
-        yield _spread(Text(self._view.exercise.title, "bold"), Text(report.exercise, "dim"))
+        yield spread(Text(self._view.exercise.title, "bold"), Text(report.exercise, "dim"))
         facts = f"{safe(report.submission)}  tier {report.tier}  isolation {report.isolation}"
         if report.device != "cpu":
             facts += f"  on {report.device}"
@@ -149,7 +166,10 @@ class _Page:
     def _part(self, name: str, results: Sequence[CheckResult]) -> Iterator[RenderableType]:
         got, most = sum(c.points for c in results), sum(c.max_points for c in results)
         yield Text()
-        yield _spread(Text(name, "bold"), Text(_points(got, most), "bold"))
+        title = Text(name, "bold")
+        if (place := self._view.places.get(name)) and got < most:
+            title.append("  ").append(place.shown, f"not bold cyan link {place.url}")
+        yield spread(title, Text(_points(got, most), "bold"))
         missing = [check for check in results if check.verdict == MISSING]
         if missing:
             yield self._not_filled_in(missing)
@@ -296,7 +316,7 @@ def _same_ending(report: Report) -> CheckResult | None:
     return ran[0] if alike and ran[0].message else None
 
 
-def _spread(left: Text, right: Text) -> RenderableType:
+def spread(left: Text, right: Text) -> RenderableType:
     """One text at the left edge, one at the right."""
     grid = Table.grid(expand=True, padding=(0, 2, 0, 0))
     grid.add_column(ratio=1)

@@ -44,6 +44,7 @@ def main(options: dict[str, Any]) -> None:
     """Preload `options["preload"]`, then serve the control socket `options["control"]`."""
     die_with_parent(options["parent"])
     os.chdir("/")
+    os.environ["HF_HUB_OFFLINE"] = "1"  # else what asks for a model that is not there waits for a network
     control = socket.socket(fileno=options["control"])
     preload(options["preload"])
     control.send(b'{"event": "ready"}')
