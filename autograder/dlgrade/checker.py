@@ -180,15 +180,13 @@ class Run:
             sandbox.self_test(lambda bait: try_canaries(self._zygote, replace(settings, bait=bait)))
 
     def _open_datasets(self, items: list[tuple[Check, pytest.Item]]) -> None:
-        from dlgrade import datasets
         from dlgrade.contest import open_data
 
         for record, _ in items:
             name = record.data
             if name and record.runs_at(self._settings.tier) and name not in self._datasets:
-                folder = Path(self._request.folder) / name
-                folder.mkdir()
-                self._datasets[name] = open_data(datasets.open_(name, seed=self._settings.seed), folder)
+                folder = Path(self._request.folder)
+                self._datasets[name] = open_data(name, folder, seed=self._settings.seed)
 
     def _announce(self, items: list[tuple[Check, pytest.Item]]) -> None:
         versions = {"python": platform.python_version(), "dlgrade": dlgrade.__version__}

@@ -62,7 +62,7 @@ def check(
         needs: ids of checks that must pass first; otherwise this one is `blocked`.
         otherwise: ids of property checks that decide when weights cannot be matched.
         tier: the first tier that runs it: quick, cpu or gpu.
-        data: the data set it trains on.
+        data: the data set it trains on; "sst2+bert" is one with a pretrained encoder beside it.
     """
     if kind not in KINDS:
         raise CourseError(f"check kind {kind!r} is unknown; expected one of {', '.join(KINDS)}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
 
-from dlgrade import compare, formula
+from dlgrade import compare, datasets, formula
 from dlgrade.errors import GraderFault
 from dlgrade.observation import measured
 from dlgrade.outcome import CheckFailed
@@ -18,7 +19,6 @@ from dlgrade.submitted import Answer
 from dlgrade.training import normalise
 
 RUNS: Final = 3
-BATCH: Final = 500
 ASKED_AGAIN: Final = 200
 UNSTEADY: Final = 0.02  # near ties may turn with the size of a batch, in the last bits of float32
 
@@ -27,7 +27,10 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class OpenData:
-    """A data set as the checker holds it: granted training files, and held-out arrays that never leave."""
+    """A data set as the checker holds it: granted training files, and held-out arrays that never leave.
+
+    encoder: folder of a pretrained encoder, where the check names one beside the data set; granted, too.
+    """
 
     name: str
     title: str
@@ -36,11 +39,20 @@ class OpenData:
     granted: tuple[str, ...]
     inputs: Any
     labels: Any
+    encoder: str | None = None
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """Everything that a worker in training may read."""
+        return self.granted if self.encoder is None else (*self.granted, self.encoder)
 
 
 @dataclass(frozen=True)
 class Contest:
     """One accuracy decision: up to three independent runs against a measured threshold."""
+
+    examples: ClassVar[str] = "images"
+    batch: ClassVar[int] = 500  # held-out examples a request
 
     check: str
     data: OpenData
@@ -72,8 +84,8 @@ class Contest:
             if best >= threshold:
                 return
         raise CheckFailed(
-            f"{name} reached {best:.1%} on held-out images of {self.data.title} in the best of {RUNS} runs, "
-            f"{threshold:.1%} is needed"
+            f"{name} reached {best:.1%} on held-out {self.examples} of {self.data.title} "
+            f"in the best of {RUNS} runs, {threshold:.1%} is needed"
         )
 
     def accuracy(self, submission: Answer, name: str, *args: Any, run: int = 0, **recipe: Any) -> float:
@@ -102,21 +114,22 @@ class Contest:
         labels = np.asarray(self.data.labels)
         predicted = np.empty(len(labels), dtype=np.int64)
         order = self._shuffled("order")
-        for chunk in np.array_split(order, -(-len(order) // BATCH)):
+        for chunk in np.array_split(order, -(-len(order) // self.batch)):
             predicted[chunk] = self._predict(model, chunk)
         self._ask_again(model, predicted)
         return float((predicted == labels).mean())
 
     def _ask_again(self, model: Any, predicted: Array) -> None:
-        """Require some of the images, each alone and in another order, to be taken for what they were."""
+        """Require some of the examples, each alone and in another order, to be taken for what they were."""
         again = self._shuffled("again")[:ASKED_AGAIN]
         other = sum(
             int(self._predict(model, again[i : i + 1])[0] != predicted[again[i]]) for i in range(len(again))
         )
         if other > UNSTEADY * len(again):
             raise CheckFailed(
-                f"{other} of {len(again)} held-out images are classified differently when each is asked alone: "
-                "a prediction must not depend on the other images of the batch, nor on those asked before"
+                f"{other} of {len(again)} held-out {self.examples} are classified differently when each is "
+                f"asked alone: a prediction must not depend on the other {self.examples} of the batch, "
+                "nor on those asked before"
             )
 
     def _predict(self, model: Any, chunk: Array) -> Array:
@@ -133,16 +146,32 @@ class Contest:
         return np.argsort(formula.uniform(formula.mix(self.seed, name), (len(self.data.labels),)))
 
 
-def open_data(dataset: Any, folder: Any) -> OpenData:
-    """What a contest needs of a data set; a stand-in's training files are written into `folder`."""
-    train, test = dataset.splits["train"].materialize(folder), dataset.splits["test"]
-    granted = [*(train.input_files or ()), *(train.label_files or ())]
-    return OpenData(
-        name=dataset.name,
+def open_data(name: str, folder: Path, *, seed: int) -> OpenData:
+    """What a contest needs of the data set `name`; a stand-in's training files are written into `folder`.
+
+    Args:
+        name: a data set's, or that of a data set and an encoder, such as "sst2+bert".
+        folder: a new one is made for each of them.
+        seed: of stand-ins.
+    """
+    name, _, encoder_name = name.partition("+")
+    dataset = datasets.open_(name, seed=seed)
+    train, test = dataset.splits["train"].materialize(folder / name), dataset.splits["test"]
+    data = OpenData(
+        name=name,
         title=dataset.title,
         checksum=dataset.checksum,
         key=dataset.title,
-        granted=tuple(str(file) for file in granted),
+        granted=tuple(str(file) for file in (*(train.input_files or ()), *(train.label_files or ()))),
         inputs=test.inputs,
         labels=test.labels,
     )
+    return _with_encoder(data, encoder_name, folder, seed) if encoder_name else data
+
+
+def _with_encoder(data: OpenData, name: str, folder: Path, seed: int) -> OpenData:
+    """The same with a pretrained encoder beside it, on which the threshold depends as much."""
+    encoder = datasets.open_(name, seed=seed).materialize(folder / name)
+    title = f"{data.title} with {encoder.title}"
+    checksum = f"{data.checksum}+{encoder.checksum}"
+    return replace(data, title=title, key=title, checksum=checksum, encoder=str(encoder.folder))

@@ -156,13 +156,13 @@ class Grading:
 
     def answer(self, check: Check) -> Answer:
         if check.data is not None:
-            return self.workers.answer(check.id, tuple(self.datasets[check.data].granted))
+            return self.workers.answer(check.id, self.datasets[check.data].readable)
         answer = self.workers.answer(check.file if check.hidden else "visible")
         return answer.with_layouts(self.exercise.layouts)
 
     def contest(self, check: Check) -> Any:
         """The data set, recipe and threshold of an accuracy check."""
-        from dlgrade.text_contest import contest_of
+        from dlgrade.contests import contest_of
 
         if check.data is None:
             raise GraderFault(f"check {check.id} asks for a contest and names no data set")

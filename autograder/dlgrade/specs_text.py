@@ -99,3 +99,49 @@ class Schedule(Spec):
     @staticmethod
     def build(name: str, of: torch.optim.Optimizer, settings: dict[str, Any]) -> Any:
         return getattr(torch.optim.lr_scheduler, name)(of, **settings)
+
+
+class PretrainedEncoder(Spec):
+    """The encoder in a folder that the worker was granted."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder=folder)
+
+    @staticmethod
+    def build(folder: str) -> nn.Module:
+        from dlgrade.review_training import load_encoder
+
+        return load_encoder(folder)
+
+
+class BlankEncoder(Spec):
+    """An encoder of a config, given as JSON, whose weights are still to come."""
+
+    def __init__(self, config: str) -> None:
+        super().__init__(config=config)
+
+    @staticmethod
+    def build(config: str) -> nn.Module:
+        from dlgrade.review_training import blank_encoder
+
+        return blank_encoder(config)
+
+
+class ReviewTrainer(Spec):
+    """The kit's own fine-tuning on granted sentences; `epoch()` runs one pass.
+
+    Args:
+        of: the model to train, a module handle of the submission.
+        encoder: folder of the encoder, for its tokenizer.
+        files: paths of the sentences and labels granted to the worker.
+        settings: see `review_training.ReviewTrainer`.
+    """
+
+    def __init__(self, *, of: Any, encoder: str, files: list[str], **settings: Any) -> None:
+        super().__init__(of=of, encoder=encoder, files=files, **settings)
+
+    @staticmethod
+    def build(**fields: Any) -> Any:
+        from dlgrade.review_training import ReviewTrainer as Trainer
+
+        return Trainer(**fields)

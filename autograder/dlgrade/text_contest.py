@@ -144,8 +144,3 @@ def simple_models(
     likelihoods = (single / single.sum())[after], (pairs / pairs.sum(1, keepdim=True))[before, after]
     unigram, bigram = (float(-likelihood.log2().mean()) for likelihood in likelihoods)
     return unigram, bigram
-
-
-def contest_of(data: Any) -> type[Contest]:
-    """The kind of contest for a data set's held-out inputs: running text, or images."""
-    return TextContest if isinstance(data.inputs, str) else Contest
