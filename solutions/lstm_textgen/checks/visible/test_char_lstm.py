@@ -159,7 +159,7 @@ def char_lstm_computes_the_lessons_network(submission, oracle):
 def char_lstm_learns_text(submission, contest):
     """trained for a minute, it predicts text it has not seen in few bits per character"""
     contest.decide(
-        submission, "CharLSTM", 32, 128, 1, limit=400_000, epochs=3, batch_size=64, seq_len=32, max_lr=0.01
+        submission, "CharLSTM", 32, 128, 1, limit=1_000_000, epochs=2, batch_size=32, seq_len=32, max_lr=0.01
     )
 
 
