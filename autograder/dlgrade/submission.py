@@ -9,8 +9,9 @@ import stat
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from dlgrade.archives import MAX_ARCHIVE_BYTES, SOURCES, SUFFIXES, is_archive, source_files
 from dlgrade.course import Course
 from dlgrade.display import printable
 from dlgrade.errors import SubmissionError, UsageError
@@ -18,7 +19,7 @@ from dlgrade.exercise import Exercise
 from dlgrade.notebook_source import MAX_NOTEBOOK_BYTES, notebook_text
 from dlgrade.source import MAX_BYTES, decode_source, refuse_oversize
 
-FORMATS = (".py", ".ipynb")
+FORMATS = (*SOURCES, *SUFFIXES)
 _NAME_LENGTH = 120
 _SKIPPED = frozenset({"__pycache__", "checks"})
 
@@ -72,8 +73,8 @@ def exercise_of(path: Path, explicit: str | None, course: Course) -> Exercise:
 class Cohort:
     """Where the submissions of one exercise are; iterating reads them, one at a time, sorted by place.
 
-    `path` is a .py, an .ipynb, a folder with one submission, a folder of student folders, or an nbgrader
-    `submitted/` tree (student/exercise/file). What cannot be read comes back with its `problem`.
+    `path` is a .py, an .ipynb, an archive or a folder with one submission, a folder of student folders, or
+    an nbgrader `submitted/` tree (student/exercise/file). What cannot be read comes back with its `problem`.
 
     Raises:
         UsageError: nothing at `path` looks like a submission of this exercise.
@@ -142,13 +143,18 @@ def _read_folder(root: Path, folder: Path, student: str, exercise: Exercise) -> 
         problem = f"no {exercise.id}.py or {exercise.id}.ipynb in '{shown}'"
         return Submission(shown, student, "", root / folder, "", problem=problem)
     candidates = [_read_one(root, folder / name, student, exercise) for name in names]
+    return _the_changed_one(candidates, Submission(shown, student, "", root / folder, ""), exercise)
+
+
+def _the_changed_one(candidates: list[Submission], empty: Submission, exercise: Exercise) -> Submission:
+    """Of several formats of one answer the one that differs from the release; else the .py."""
     if len(candidates) == 1:
         return candidates[0]
     changed = [candidate for candidate in candidates if not _is_release(candidate, exercise)]
     if len(changed) > 1:
         both = " and ".join(sorted(candidate.name for candidate in changed))
         problem = f"{both} both differ from the release; keep one, or name the file to grade"
-        return Submission(shown, student, "", root / folder, "", problem=problem)
+        return replace(empty, problem=problem)
     return changed[0] if changed else next((c for c in candidates if c.format == "py"), candidates[0])
 
 
@@ -156,20 +162,43 @@ def _read_one(root: Path, relative: Path, student: str, exercise: Exercise) -> S
     name = printable(relative.as_posix(), _NAME_LENGTH)
     empty = Submission(name, student, "", root / relative, relative.suffix[1:])
     try:
-        if relative.suffix == ".py":
-            text = decode_source(_read(root, relative, MAX_BYTES), name)
-            refuse_oversize(text, name)
-            return replace(empty, text=text)
-        if relative.suffix == ".ipynb":
-            found = notebook_text(
-                _read(root, relative, MAX_NOTEBOOK_BYTES), name, [p.name for p in exercise.parts]
-            )
-            return replace(empty, text=found.text, notes=found.notes)
-        raise SubmissionError(
-            f"{name} is neither a .py nor an .ipynb file; expected one with your {exercise.id}"
-        )
+        if is_archive(relative.name):
+            return _from_archive(_read(root, relative, MAX_ARCHIVE_BYTES), empty, exercise)
+        limit = MAX_NOTEBOOK_BYTES if relative.suffix == ".ipynb" else MAX_BYTES
+        return _from_source(_read(root, relative, limit), empty, exercise)
     except SubmissionError as error:
         return replace(empty, problem=str(error))
+
+
+def _from_source(data: bytes, empty: Submission, exercise: Exercise) -> Submission:
+    """The submission that a file of `empty.format` makes; SubmissionError for what is no answer."""
+    if empty.format == "py":
+        text = decode_source(data, empty.name)
+        refuse_oversize(text, empty.name)
+        return replace(empty, text=text)
+    if empty.format == "ipynb":
+        found = notebook_text(data, empty.name, [part.name for part in exercise.parts])
+        return replace(empty, text=found.text, notes=found.notes)
+    raise SubmissionError(
+        f"{empty.name} is neither a .py nor an .ipynb file; expected one with your {exercise.id}"
+    )
+
+
+def _from_archive(data: bytes, empty: Submission, exercise: Exercise) -> Submission:
+    """The answer in an archive: the files of the exercise's name nearest to its top, else its only source."""
+    files = source_files(data, empty.name)
+    named = [path for path in files if PurePosixPath(path).stem == exercise.id] or list(files)
+    top = min((path.count("/") for path in named), default=0)
+    chosen = [path for path in named if path.count("/") == top]
+    if not chosen or (len(chosen) > 1 and len({PurePosixPath(path).stem for path in chosen}) > 1):
+        raise SubmissionError(
+            f"{empty.name} holds {len(files)} source files and no {exercise.id}.py or {exercise.id}.ipynb"
+        )
+    candidates = [
+        _from_source(files[path], replace(empty, format=PurePosixPath(path).suffix[1:]), exercise)
+        for path in chosen
+    ]
+    return _the_changed_one(candidates, empty, exercise)
 
 
 def _is_release(submission: Submission, exercise: Exercise) -> bool:
@@ -222,8 +251,8 @@ def _files(folder: Path, stem: str | None = None) -> list[str]:
     """Names of notebooks and Python files in a folder; with a stem only those, links and pipes too."""
     found = []
     for entry in _entries(folder):
-        name = Path(entry.name)
-        if name.suffix in FORMATS and (name.stem == stem if stem else entry.is_file(follow_symlinks=False)):
+        suffix = next((suffix for suffix in FORMATS if entry.name.endswith(suffix)), None)
+        if suffix and (entry.name == stem + suffix if stem else entry.is_file(follow_symlinks=False)):
             found.append(entry.name)
     return found
 

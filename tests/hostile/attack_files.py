@@ -26,17 +26,8 @@ from typing import Any
 
 FOLDER = Path(__file__).parent / "attacks"
 KEYS = {
-    "mechanism",
-    "part",
-    "source",
-    "whole",
-    "generate",
-    "cells",
-    "notebook",
-    "repeat",
-    "archive",
-    "tier",
-    "expect",
+    *("mechanism", "part", "tier", "expect"),
+    *("source", "whole", "generate", "cells", "notebook", "repeat", "archive", "without"),
 }
 
 
