@@ -227,14 +227,14 @@ class Run:
 
     def _grade_and_exit(self, items: list[tuple[Check, pytest.Item]], stream: socket.socket) -> None:
         from dlgrade.zygote import die_with_parent
-        threading.Thread(target=_end_with, args=[stream.fileno()], daemon=True).start()
 
         die_with_parent(0)
+        threading.Thread(target=_end_with, args=[stream.fileno()], daemon=True).start()
         self._limit_itself(len([record for record, _ in items if record.data]))
-        except BrokenPipeError:  # nobody waits for the report any more
-            os._exit(0)
         try:
             self._grade(items, stream)
+        except BrokenPipeError:  # nobody waits for the report any more
+            os._exit(0)
         except BaseException:
             traceback.print_exc()
             os._exit(1)
@@ -319,14 +319,14 @@ def judge_item(grading: Grading, record: Check, item: pytest.Item) -> Any:
     error = item.stash.get(ERROR, None)
     item.stash[ERROR] = None
     return grading.judge(record, getattr(item, "obj", None), seen, error, start)  # type: ignore[arg-type]
+
+
 def _end_with(stream: int) -> None:
     """End this process, whatever it does, once the supervisor has hung up; the zygote ends its workers."""
     hang_up = select.poll()
     hang_up.register(stream, 0)
     hang_up.poll()
     os._exit(0)
-
-
 
 
 def _reaped(children: set[int]) -> set[int]:

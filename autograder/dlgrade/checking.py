@@ -54,6 +54,10 @@ def check(options: CheckOptions) -> int:
         from dlgrade import watching
 
         return watching.watch(options, exercise)
+    if options.debug:
+        from dlgrade import debugging
+
+        return debugging.debug(options, exercise)
     submissions = find_submissions(options.path, exercise)
     for submission in submissions:
         refuse_unreadable(submission, exercise)

@@ -25,6 +25,7 @@ TIERS = click.Choice(["quick", "cpu", "gpu", "auto"])
 CPU_TIERS = click.Choice(["quick", "cpu"])
 FORMATS = click.Choice(["text", "json"])
 REPORT_FORMATS = click.Choice(["text", "json", "junit", "github"])
+CHECK_FORMATS = click.Choice(["text", "json", "junit", "github", "html"])
 EXPORTS = click.Choice(["csv", "canvas", "gradescope", "gradescope-results"])
 MODES = click.Choice(["full", "core", "none"])
 FOLDER = click.Path(path_type=Path)
@@ -44,6 +45,9 @@ _format_option = click.option(
 )
 _report_format_option = click.option(
     "--format", type=REPORT_FORMATS, default="text", show_default=True, help="Of the results."
+)
+_check_format_option = click.option(
+    "--format", type=CHECK_FORMATS, default="text", show_default=True, help="Of the results."
 )
 
 
@@ -77,6 +81,7 @@ def start(exercise: str, directory: Path | None, notebook: bool, course: Path | 
 
 
 @dlgrade.command()
+@click.argument("part", required=False)
 @click.argument("path", type=FOLDER, default=".")
 @_exercise_option
 @_course_option
@@ -92,14 +97,15 @@ def hint(**options: Any) -> int:
 @_exercise_option
 @click.option("--part", help="Run the checks of this part only.")
 @click.option("--tier", type=TIERS, default="quick", show_default=True, help="How much to run.")
-@_report_format_option
+@_check_format_option
 @click.option(
     "--seed", type=click.IntRange(min=0), help="For staff of inputs and training, for students of training."
 )
 @_course_option
 @click.option("--isolation", type=MODES, help="How your code is confined. [default: the strongest possible]")
-def check(**options: Any) -> int:
 @click.option("--watch", is_flag=True, help="Stay, and check again what each save touches.")
+@click.option("--debug", is_flag=True, help="Run in one process without score, so that breakpoint() works.")
+def check(**options: Any) -> int:
     """Check your answer at PATH: a .py file, a notebook or its folder."""
     from dlgrade import checking
 
@@ -124,6 +130,16 @@ def grade(**options: Any) -> int:
     from dlgrade import batch
 
     return batch.grade(batch.GradeOptions(**options))
+
+
+@dlgrade.command()
+@click.argument("directory", type=FOLDER, metavar="DIR")
+@click.option("--output", "-o", type=FOLDER, help="The page. [default: DIR/report.html]")
+def report(directory: Path, output: Path | None) -> None:
+    """Write a page on the cohort in DIR, which 'grade --out' filled."""
+    from dlgrade.cohort_page import write_report
+
+    click.echo(write_report(directory, output))
 
 
 @dlgrade.command()

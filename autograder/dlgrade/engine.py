@@ -208,6 +208,7 @@ class Run:
     def close(self) -> None:
         """End the checker and remove the run's folder."""
         self._control.close()
+        scratch.remove(Path(self._folder.name))  # what a worker left in it may be deeper than Python recurses
         self._folder.cleanup()
 
     def grade(
@@ -217,8 +218,8 @@ class Run:
         jobs: int = 1,
         watch: Watch = _unwatched,
         known: Known = _nothing_known,
-    ) -> Iterator[Report]:
         idle: Idle = _at_rest,
+    ) -> Iterator[Report]:
         """Grade submissions, `jobs` at a time; a report for each, as it is finished.
 
         They are taken from the iterable as places become free. What `known` gives for one is taken over
@@ -297,8 +298,8 @@ class Run:
             output=done.get("output", ""),
             fault=None if flight.done else "the checker of this submission ended before it was done",
             hidden_left=0 if plan.hidden else plan.exercise.hidden.count,
-        )
             hints=hints.used(flight.submission, plan.exercise),
+        )
 
 
 def _lost(check: Check) -> CheckResult:
@@ -320,6 +321,9 @@ def policy_of(plan: RunPlan) -> dict[str, Any]:
     limits = plan.exercise.limits
     return {
         "mode": plan.settings.mode,
+        "devices": sorted(str(file) for file in Path("/dev").glob("nvidia*") if file.is_char_device())
+        if plan.settings.device == "cuda"
+        else [],
         "limits": {
             "memory_bytes": limits.memory_bytes,
             "threads": limits.threads,
