@@ -17,6 +17,7 @@ memory, shared pages counted once.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sysconfig
 import tempfile
@@ -36,8 +37,16 @@ SAMPLE_SECONDS = 1.0
 
 def timed(command: Sequence[str | Path], cwd: Path) -> float:
     """Seconds that a command took from start to end; its output is shown only where it fails."""
+    tools = Path(command[0]).parent  # nbgrader starts alembic, both start kernels
     start = time.perf_counter()
-    done = subprocess.run([*map(str, command)], cwd=cwd, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*map(str, command)],
+        cwd=cwd,
+        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode not in (0, 1):
         raise SystemExit(f"{command[0]} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return time.perf_counter() - start

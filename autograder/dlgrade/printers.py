@@ -10,7 +10,7 @@ import html
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol, TextIO
@@ -48,9 +48,8 @@ def printing(format: str, path: Path, out: TextIO | None = None) -> Iterator[Pri
         return
     out = out or sys.stdout
     root = path if path.is_dir() else path.parent
-    printer: Printer = GitHub(out, root)
-    if format != "github":
-        printer = JUnit(out) if format == "junit" else JsonLines(out)
+    makers: dict[str, Callable[[TextIO], Printer]] = {"json": JsonLines, "junit": JUnit, "html": Pages}
+    printer = GitHub(out, root) if format == "github" else makers[format](out)
     printer.start()
     try:
         yield printer
@@ -69,6 +68,24 @@ class JsonLines:
 
     def report(self, report: Report) -> None:
         print(report.to_json(), file=self._out, flush=True)
+
+    def end(self) -> None:
+        pass
+
+
+class Pages:
+    """A page of HTML for each report."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def start(self) -> None:
+        pass
+
+    def report(self, report: Report) -> None:
+        from dlgrade.submission_page import submission_page  # which takes what a student reads from here
+
+        print(submission_page(report), file=self._out, flush=True)
 
     def end(self) -> None:
         pass

@@ -1,0 +1,150 @@
+"""`dlgrade report`: what an instructor reads of a graded cohort, as one page without network or scripts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, median
+from typing import Final
+
+from dlgrade.errors import UsageError
+from dlgrade.item_analysis import Analysis, Item, analyse
+from dlgrade.page import Axis, Html, bars, dots, element, page, section, table
+from dlgrade.results import reports_in
+
+BINS: Final = 10
+SLOWEST: Final = 10
+NAMED: Final = 12  # students named for one mistake
+WEAK: Final = 0.2  # below this correlation a check hardly tells students apart
+
+
+def write_report(folder: Path, file: Path | None = None) -> Path:
+    """Write the page of a results folder; returns where.
+
+    Raises:
+        UsageError: there are no results in the folder.
+    """
+    analysis = analyse(reports_in(folder))
+    if not analysis.rows:
+        raise UsageError(f"no reports in '{folder}'; expected what 'dlgrade grade --out {folder}' writes")
+    file = file or folder / "report.html"
+    file.write_text(cohort_page(analysis), encoding="utf-8")
+    return file
+
+
+def cohort_page(analysis: Analysis) -> str:
+    """The whole page."""
+    items = analysis.items()
+    return page(
+        f"{analysis.exercise}: results",
+        element("h1", f"{analysis.exercise}: results of {len(analysis.rows)} submissions"),
+        _summary(analysis),
+        _faults(analysis),
+        _scores(analysis),
+        _checks(items),
+        _mistakes(analysis),
+        _hints(analysis),
+        _slowest(analysis),
+    )
+
+
+def _summary(analysis: Analysis) -> Html:
+    judged = analysis.judged
+    if not judged:
+        return element("p", "No submission could be judged.", class_="bad")
+    scores = [row.score for row in judged]
+    whole = sum(row.whole for row in judged)
+    return element(
+        "p",
+        f"Tier {analysis.tier}. {whole} of {len(judged)} passed every check ({whole / len(judged):.0%})."
+        f" Mean score {mean(scores):.1f}, median {median(scores):g}, of {judged[0].max_score:g}.",
+    )
+
+
+def _faults(analysis: Analysis) -> Html:
+    rows = [(row.submission, row.problem) for row in analysis.rows if not row.complete]
+    if not rows:
+        return element("p", "The grader judged every submission.", class_="good")
+    note = element(
+        "p", "Not judged, by the grader's own fault; the next run grades them again:", class_="bad"
+    )
+    return section("Grader faults", note, table(("submission", "what happened"), rows))
+
+
+def _scores(analysis: Analysis) -> Html:
+    judged = analysis.judged
+    if not judged:
+        return Html("")
+    most = max(row.max_score for row in judged) or 1
+    heights = [0] * BINS
+    for row in judged:
+        heights[min(BINS - 1, int(row.score / most * BINS))] += 1
+    x = Axis("score", 0, most, [most * i / 5 for i in range(6)])
+    legend = f"submissions of {len(judged)}"
+    return section("Scores", bars("distribution of scores", legend, x, _counts(max(heights)), heights))
+
+
+def _counts(most: int) -> Axis:
+    step = max(1, math.ceil(most / 4))
+    return Axis("submissions", 0, step * math.ceil(most / step) or 1, range(0, most + 1, step))
+
+
+def _checks(items: Sequence[Item]) -> Html:
+    if not items:
+        return Html("")
+    placed = [item for item in items if item.discrimination is not None]
+    groups = [
+        ("tells students apart", [_point(item) for item in placed if (item.discrimination or 0) >= WEAK]),
+        ("hardly does", [_point(item) for item in placed if (item.discrimination or 0) < WEAK]),
+    ]
+    x = Axis("difficulty: share that did not pass", 0, 1, (0, 0.25, 0.5, 0.75, 1))
+    y = Axis("discrimination", -1, 1, (-1, -0.5, 0, 0.5, 1))
+    rows = [
+        (item.part, item.title, item.points, f"{item.passed} of {item.judged}", item.difficulty, _told(item))
+        for item in items
+    ]
+    head = ("part", "check", "points", "passed", "difficulty", "discrimination")
+    note = (
+        "Discrimination is the correlation of passing a check with the score on all others (point-biserial)."
+    )
+    drawing = dots("difficulty and discrimination of each check", x, y, groups)
+    return section("Checks", element("p", note, class_="quiet"), drawing, table(head, rows))
+
+
+def _point(item: Item) -> tuple[float, float, str]:
+    return item.difficulty, item.discrimination or 0.0, f"{item.part}: {item.title}"
+
+
+def _told(item: Item) -> object:
+    return item.discrimination if item.discrimination is not None else "no spread"
+
+
+def _mistakes(analysis: Analysis) -> Html:
+    ranked = sorted(analysis.mistakes.items(), key=lambda entry: (-len(entry[1]), entry[0]))
+    if not ranked:
+        return section("Mistakes", element("p", "No answer behaved like a known mistake."))
+    rows = [(part, name, text, len(who), _names(who)) for (part, name, text), who in ranked]
+    return section("Mistakes", table(("part", "mistake", "what it is", "students", "who"), rows))
+
+
+def _names(who: set[str]) -> str:
+    first = sorted(who)[:NAMED]
+    return ", ".join(first) + (f" and {len(who) - NAMED} more" if len(who) > NAMED else "")
+
+
+def _hints(analysis: Analysis) -> Html:
+    taken = sorted((row for row in analysis.rows if row.hints), key=lambda row: -row.hints)
+    if not taken:
+        return Html("")
+    return section(
+        "Hints", table(("submission", "steps shown"), [(row.submission, row.hints) for row in taken])
+    )
+
+
+def _slowest(analysis: Analysis) -> Html:
+    rows = sorted(analysis.rows, key=lambda row: -row.seconds)[:SLOWEST]
+    return section(
+        "Slowest submissions",
+        table(("submission", "seconds"), [(row.submission, row.seconds) for row in rows]),
+    )

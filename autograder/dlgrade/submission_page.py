@@ -1,0 +1,49 @@
+"""`check --format html`: one submission's report as a page, of the same pieces as the cohort's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dlgrade.outcome import DEFERRED, PASSED
+from dlgrade.page import Html, element, page, section, table
+from dlgrade.printers import told
+from dlgrade.report import CheckResult, Report
+
+
+def submission_page(report: Report) -> str:
+    """The whole page."""
+    style = "good" if report.exit_code == 0 else "bad"
+    score = f"{report.score:g} of {report.max_score:g} points"
+    parts = dict.fromkeys(check.part for check in report.checks)
+    return page(
+        f"{report.submission}: {score}",
+        element("h1", report.submission),
+        element("p", f"{score}, tier {report.tier}", class_=style),
+        element("p", f"grader fault, not the answer's: {report.fault}", class_="bad") if report.fault else "",
+        *(_part(name, [check for check in report.checks if check.part == name]) for name in parts),
+        *(element("p", note, class_="quiet") for note in report.advice),
+        _later(report.hidden_left),
+        section("Your code printed", element("pre", report.output)) if report.output.strip() else "",
+    )
+
+
+def _part(name: str, checks: Iterable[CheckResult]) -> Html:
+    rows = [(_verdict(check), _what(check), f"{check.points:g} / {check.max_points:g}") for check in checks]
+    return section(name, table(("verdict", "check", "points"), rows))
+
+
+def _verdict(check: CheckResult) -> Html:
+    style = {PASSED: "good", DEFERRED: "quiet"}.get(check.verdict, "bad")
+    return element("span", check.verdict, class_=style)
+
+
+def _what(check: CheckResult) -> Html:
+    lines = [] if check.verdict in (PASSED, DEFERRED) else told(check)
+    where = [f"line {number} in {function}: {text}" for number, function, text in check.frames[-1:]]
+    return element("div", check.title, *(element("div", line, class_="quiet") for line in [*lines, *where]))
+
+
+def _later(hidden: int) -> Html:
+    if not hidden:
+        return Html("")
+    return element("p", f"{hidden} hidden checks run at grading.", class_="quiet")
