@@ -101,7 +101,14 @@ def _checks(items: Sequence[Item]) -> Html:
     x = Axis("difficulty: share that did not pass", 0, 1, (0, 0.25, 0.5, 0.75, 1))
     y = Axis("discrimination", -1, 1, (-1, -0.5, 0, 0.5, 1))
     rows = [
-        (item.part, item.title, item.points, f"{item.passed} of {item.judged}", item.difficulty, _told(item))
+        (
+            item.part,
+            item.title,
+            item.points,
+            f"{item.passed} of {item.judged}",
+            round(item.difficulty, 2),
+            _told(item),
+        )
         for item in items
     ]
     head = ("part", "check", "points", "passed", "difficulty", "discrimination")
@@ -117,7 +124,7 @@ def _point(item: Item) -> tuple[float, float, str]:
 
 
 def _told(item: Item) -> object:
-    return item.discrimination if item.discrimination is not None else "no spread"
+    return round(item.discrimination, 2) if item.discrimination is not None else "no spread"
 
 
 def _mistakes(analysis: Analysis) -> Html:

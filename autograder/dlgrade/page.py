@@ -27,6 +27,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.3rem 0.5rem;
   border-bottom: 1px solid var(--line); }
+th { overflow-wrap: normal; white-space: nowrap; } td { min-width: 3.5rem; }
 .number { text-align: right; white-space: nowrap; }
 figure { margin: 1rem 0; } svg { width: 100%; height: auto; max-width: 40rem; display: block; }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
