@@ -131,3 +131,17 @@ def classifier_returns_logits(submission, oracle):
     compare.require(not sums, "each row sums to 1: these are probabilities")
     compare.require(not positive, "none of 24 logits is negative: something cuts them off")
     compare.require(not zeros, "in train mode some logits are exactly 0: they have been dropped")
+
+
+@check(
+    part="build_classifier",
+    points=4,
+    kind="accuracy",
+    needs=("classifier_trains_head_and_encoder", "classifier_ignores_padding", "classifier_returns_logits"),
+    tier="cpu",
+    data="sst2+bert",
+    help="What lies between encoder and logits? A deep head, or much dropout, learns slowly.",
+)
+def finetuned_bert_classifies_reviews(submission, contest):
+    """fine-tuned on 3,000 phrases of film reviews, it tells praise from blame in sentences it has not seen"""
+    contest.decide(submission, "build_classifier", limit=3000, epochs=1, batch_size=16, max_lr=1e-4)
