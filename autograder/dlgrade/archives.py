@@ -13,6 +13,7 @@ import io
 import lzma
 import re
 import stat
+import struct
 import unicodedata
 import zipfile
 import zlib
@@ -32,6 +33,11 @@ MAX_RATIO: Final = 200  # unpacked to packed; text comes to 10, zeros to 1000
 MAX_NAME: Final = 255
 BLOCK: Final = 512
 _NOT_THEIRS: Final = re.compile(r"(^|/)(__MACOSX|\.[^/]*)(/|$)")  # what systems add by themselves
+
+_DAMAGED: Final = (  # whatever the readers raise for bytes that are not what they say
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, ValueError, IndexError, OverflowError),
+)
 
 Member = tuple[str, Callable[[], bytes]]
 
@@ -65,7 +71,7 @@ def source_files(data: bytes, name: str) -> dict[str, bytes]:
             total += len(found[path])
             if total > MAX_TOTAL_BYTES:
                 raise _too_large(name)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
+    except _DAMAGED as error:
         reason = printable(str(error), 100)
         raise SubmissionError(f"{name} is damaged or no archive ({reason}); pack it again") from None
     except (RuntimeError, NotImplementedError) as error:  # encrypted, or a compression zipfile has not
@@ -109,7 +115,7 @@ def _zip_members(data: bytes, name: str) -> Iterator[Member]:
         _refuse_overlaps(entries, name)
         budget = [_most(data)]
         for entry in entries:
-            if entry.is_dir():
+            if entry.filename.endswith("/"):
                 continue
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if kind not in (0, stat.S_IFREG):  # 0: written by a system that stores no mode
