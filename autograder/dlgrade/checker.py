@@ -36,6 +36,7 @@ from _pytest.runner import runtestprotocol
 import dlgrade
 from dlgrade import checks, hugepages, sandbox, scratch
 from dlgrade.checks import Check
+from dlgrade.children import Launcher, WorkerSettings, forked_by
 from dlgrade.contest import RUNS
 from dlgrade.course import Course
 from dlgrade.errors import DlgradeError, GraderFault
@@ -43,7 +44,7 @@ from dlgrade.exercise import Exercise
 from dlgrade.grading import Grading, Knowledge
 from dlgrade.observation import recording
 from dlgrade.plugin import ERROR, GRADING, RECORD
-from dlgrade.process import MOST_WALL, Budget, WorkerSettings, try_canaries
+from dlgrade.process import MOST_WALL, Budget, try_canaries
 from dlgrade.runsettings import RunSettings
 from dlgrade.submitted import Job, Workers
 
@@ -84,7 +85,7 @@ def main(control: socket.socket, zygote: socket.socket) -> None:
     sys.dont_write_bytecode = True
     try:
         with told_in_one_sentence(control):
-            run = Run(request, control, zygote)
+            run = Run(request, control, forked_by(zygote))
             folders = [str(folder) for folder in run.folders]
             pytest.main([*SEALED, f"--rootdir={request.folder}", *folders], plugins=[_core(), run])
     finally:
@@ -117,10 +118,10 @@ def _tell(control: socket.socket, message: dict[str, Any]) -> None:
 class Run:
     """The pytest plugin of one run, and what all its submissions share."""
 
-    def __init__(self, request: RunRequest, control: socket.socket, zygote: socket.socket) -> None:
+    def __init__(self, request: RunRequest, control: socket.socket, launch: Launcher) -> None:
         self._request = request
         self._control = control
-        self._zygote = zygote
+        self._launch = launch
         self._settings = request.settings
         self._exercise: Exercise = Course(Path(request.course)).exercise(request.exercise)
         self._knowledge = Knowledge(self._exercise, request.settings.seed)
@@ -177,7 +178,7 @@ class Run:
             return
         with scratch.folder(self._request.folder) as folder:
             settings = self._worker_settings(folder)
-            sandbox.self_test(lambda bait: try_canaries(self._zygote, replace(settings, bait=bait)))
+            sandbox.self_test(lambda bait: try_canaries(self._launch, replace(settings, bait=bait)))
 
     def _open_datasets(self, items: list[tuple[Check, pytest.Item]]) -> None:
         from dlgrade.contest import open_data
@@ -298,7 +299,7 @@ class Run:
 
     def _workers(self, job: Job, folder: Path) -> Workers:
         return Workers(
-            self._zygote,
+            self._launch,
             job,
             self._worker_settings(folder),
             seed=self._settings.seed,

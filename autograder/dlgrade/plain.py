@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from dlgrade import checks, sandbox
+from dlgrade.children import WorkerSettings, forked_by
 from dlgrade.course import find_course
 from dlgrade.engine import RunPlan, Zygote, job_of, policy_of
 from dlgrade.errors import GraderFault
 from dlgrade.grading import Grading, Knowledge
-from dlgrade.process import Budget, WorkerSettings
+from dlgrade.process import Budget
 from dlgrade.runsettings import PUBLISHED_SEED, RunSettings
 from dlgrade.submission import exercise_of, find_submissions
 from dlgrade.submitted import Job, Workers
@@ -51,7 +52,7 @@ class PlainSession:
         scratch = Path(self._folder.name) / "scratch"
         scratch.mkdir()
         self._workers = Workers(
-            self._zygote.control,
+            forked_by(self._zygote.control),
             Job(**job_of(submission, exercise)),
             WorkerSettings(exercise.id, settings.threads, {**policy, "scratch": str(scratch)}),
             seed=settings.seed,

@@ -1,13 +1,11 @@
-"""The checker's end of one worker: asks the zygote for it, exchanges frames under deadlines, ends it."""
+"""The checker's end of one worker: has it started, exchanges frames under deadlines, ends it."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import select
+import selectors
 import signal
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dlgrade import scratch, wire
+from dlgrade.children import START_SECONDS, Ending, Launcher, Output, WorkerSettings
 from dlgrade.errors import GraderFault
 from dlgrade.outcome import Outcome, OutOfMemory, TimedOut, Violation, WorkerDied
 from dlgrade.tree import Buffers
@@ -22,25 +21,13 @@ from dlgrade.tree import Buffers
 Header = dict[str, Any]
 
 TICK_SECONDS: Final = 0.25
-START_SECONDS: Final = 60.0
 MOST_FILES: Final = 4096  # in scratch, as a private file system has inodes
 MOST_WALL: Final = 6
 IDLE_SHARE: Final = 0.05
-CLOCK_TICKS: Final = os.sysconf("SC_CLK_TCK")
+CLOCK_TICKS: Final = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+CPU_TIME_KNOWN: Final = Path("/proc/self/stat").exists()
 
-
-@dataclass(frozen=True)
-class WorkerSettings:
-    """How workers of one run are started; `policy` is a `sandbox.Policy` as plain JSON.
-
-    With `bait` a worker takes no student's code: it tries the canaries on it, answers and ends.
-    """
-
-    name: str
-    threads: int
-    policy: dict[str, Any]
-    output_bytes: int = 1 << 20
-    bait: dict[str, str] | None = None
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)  # no descriptor of its own
 
 
 @dataclass
@@ -83,65 +70,17 @@ class Deadline:
     budget: Budget | None = None
 
 
-@dataclass
-class Output:
-    """What the student's code printed, up to a cap; the rest is read and dropped."""
-
-    cap: int
-    data: bytearray = field(default_factory=bytearray)
-    dropped: int = 0
-
-    def add(self, piece: bytes) -> None:
-        room = max(0, self.cap - len(self.data))
-        self.data += piece[:room]
-        self.dropped += len(piece) - min(room, len(piece))
-
-    def text(self) -> str:
-        text = self.data.decode("utf-8", "replace")
-        return text + (f"\n({self.dropped} more bytes)" if self.dropped else "")
-
-
 class WorkerProcess:
     """One worker. `exchange` either returns a reply or ends the worker and raises an `Outcome`."""
 
-    def __init__(self, zygote: socket.socket, settings: WorkerSettings) -> None:
-        self._settings = settings
+    def __init__(self, launch: Launcher, settings: WorkerSettings) -> None:
         self.output = Output(settings.output_bytes)
         self.ended: Outcome | None = None
-        self.exit: Header | None = None
-        self._sock, theirs = socket.socketpair()
-        self._status, their_status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._pipes, ends = _pipes()
-        request = {
-            "command": "worker",
-            "name": settings.name,
-            "threads": settings.threads,
-            "policy": settings.policy,
-        }
-        if settings.bait is not None:
-            request["bait"] = settings.bait
-        socket.send_fds(
-            zygote, [json.dumps(request).encode()], [theirs.fileno(), *ends, their_status.fileno()]
-        )
-        for end in ends:
-            os.close(end)
-        theirs.close()
-        their_status.close()
-        self.pid, self._pidfd = self._born()
-        self._sock.setblocking(False)
+        self._ending: Ending | None = None
+        self._closed = False
+        self._child = launch(settings, self.output)
         self._scratch = _ScratchWatch.of(settings.policy)
         self.applied = self._confined()
-
-    def _born(self) -> tuple[int, int]:
-        self._status.settimeout(START_SECONDS)
-        try:
-            data, descriptors, _flags, _address = socket.recv_fds(self._status, 4096, 1)
-        except TimeoutError:
-            data, descriptors = b"", []
-        if not data or not descriptors:
-            raise GraderFault("the zygote did not start a worker; run the command again")
-        self._status.setblocking(False)
-        return json.loads(data)["pid"], descriptors[0]
 
     def _confined(self) -> Header:
         """The first frame, sent before any student code: what confines this worker."""
@@ -167,12 +106,12 @@ class WorkerProcess:
         """
         if self.ended is not None:
             raise self.ended
-        timer = _Timer(deadline, self.pid)
+        timer = _Timer(deadline, self._child.pid)
         wait = lambda writing: self._wait(writing, timer)  # noqa: E731  binds the timer of this request
         try:
             if send:
-                wire.send(self._sock, header, buffers, wait)
-            reply, out = wire.receive(self._sock, caps, wait)
+                wire.send(self._child.sock, header, buffers, wait)
+            reply, out = wire.receive(self._child.sock, caps, wait)
             if reply.get("id") != header["id"]:
                 raise Violation("a reply came that answers no request")
             return reply, list(out)
@@ -186,34 +125,25 @@ class WorkerProcess:
 
     def _wait(self, writing: bool, timer: _Timer) -> None:
         """Block until the socket is ready, draining what the student prints, or raise `TimedOut`."""
-        events = select.POLLOUT if writing else select.POLLIN
+        events = selectors.EVENT_WRITE if writing else selectors.EVENT_READ
+        sock = self._child.sock
         while True:
-            poll = select.poll()
-            poll.register(self._sock, events)
-            for pipe in self._pipes:
-                poll.register(pipe, select.POLLIN)
-            ready = dict(poll.poll(TICK_SECONDS * 1000))
-            self._drain([fd for fd in ready if fd in self._pipes])
+            with _Selector() as selector:
+                selector.register(sock, events)
+                for pipe in self._child.pipes:
+                    selector.register(pipe, selectors.EVENT_READ)
+                ready = {key.fileobj for key, _ in selector.select(TICK_SECONDS)}
+            for pipe in [pipe for pipe in self._child.pipes if pipe in ready]:
+                self._child.drain(pipe)
             timer.check()
             self._scratch.check(timer.doing)
-            if self._sock.fileno() in ready:
+            if sock in ready:
                 return
 
-    def _drain(self, pipes: list[int]) -> None:
-        for pipe in pipes:
-            with contextlib.suppress(BlockingIOError):
-                piece = os.read(pipe, 1 << 16)
-                if piece:
-                    self.output.add(piece)
-                else:
-                    self._pipes.remove(pipe)
-                    os.close(pipe)
-
     def _how_it_died(self) -> Outcome:
-        status = (self.exit or {}).get("exit")
-        if status is None:
+        code = (self._ending or {}).get("code")
+        if code is None:
             return WorkerDied("your code closed the connection to the grader instead of returning")
-        code = os.waitstatus_to_exitcode(status)
         if code >= 0:
             return WorkerDied(
                 f"your code ended its process with exit code {code} instead of returning; "
@@ -228,50 +158,39 @@ class WorkerProcess:
         return WorkerDied(f"your code crashed its process ({name}) instead of returning")
 
     def _end(self, outcome: Outcome | None) -> None:
-        """Kill the worker, wait for the zygote's word on it, and read the rest of its output."""
+        """Kill the worker, wait for word on it, and read the rest of its output."""
         self.ended = self.ended or outcome or WorkerDied("the worker was ended")
-        with contextlib.suppress(ProcessLookupError, OSError):
-            if outcome is not None:
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        self.exit = self.exit or self._await_exit()
-        for pipe in list(self._pipes):
-            self._drain([pipe])
+        if outcome is not None:
+            self._child.kill()
+        self._ending = self._ending or self._await_ending()
+        for pipe in list(self._child.pipes):
+            self._child.drain(pipe)
 
-    def _await_exit(self) -> Header | None:
+    def _await_ending(self) -> Ending | None:
         for grace in (2.0, 10.0):
-            poll = select.poll()
-            poll.register(self._status, select.POLLIN)
-            if poll.poll(grace * 1000):
-                data = self._status.recv(4096)
-                result: Header | None = json.loads(data) if data else None
-                return result
-            with contextlib.suppress(ProcessLookupError, OSError):  # closed its socket, yet lives on
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            if ending := self._child.wait(grace):
+                return ending
+            self._child.kill()  # closed its socket, yet lives on
         return None
 
     def close(self) -> None:
         """End the worker, whatever its state, and release every descriptor."""
-        if self._pidfd < 0:
+        if self._closed:
             return
-        if self.exit is None:
+        if self._ending is None:
             self._end(WorkerDied("the worker was ended"))
-        for pipe in self._pipes:
-            os.close(pipe)
-        self._pipes.clear()
-        os.close(self._pidfd)
-        self._pidfd = -1
-        self._sock.close()
-        self._status.close()
+        self._child.close()
+        self._closed = True
 
     @property
     def peak_memory(self) -> int:
         """Peak resident bytes, known once the worker has ended; 0 before."""
-        return int((self.exit or {}).get("peak_memory", 0))
+        return int((self._ending or {}).get("peak_memory", 0))
 
 
-def try_canaries(zygote: socket.socket, settings: WorkerSettings) -> Mapping[str, bool]:
+def try_canaries(launch: Launcher, settings: WorkerSettings) -> Mapping[str, bool]:
     """Have a worker of its own, which never sees a student's code, try the canaries on `settings.bait`."""
-    worker = WorkerProcess(zygote, settings)
+    worker = WorkerProcess(launch, settings)
     try:
         reply, _ = worker.exchange({"id": 1}, [], wire.ANSWER, Deadline(START_SECONDS), send=False)
     except Outcome as outcome:
@@ -314,7 +233,8 @@ class _ScratchWatch:
 class _Timer:
     """Raises `TimedOut` once a deadline has passed.
 
-    CPU time counts with a wall-clock cap of six times it, and of once it for what hardly computes.
+    CPU time counts with a wall-clock cap of six times it, and of once it for what hardly computes. Where
+    the system does not tell it, only that cap holds.
     """
 
     def __init__(self, deadline: Deadline, pid: int) -> None:
@@ -332,14 +252,14 @@ class _Timer:
                 raise TimedOut(f"{doing} took longer than {limit:.0f} s")
             if self._deadline.budget is not None:
                 self._deadline.budget.check()
-        elif wall > limit / 2:
+        elif wall > MOST_WALL * limit:
+            raise TimedOut(f"{doing} took longer than {MOST_WALL * limit:.0f} s")
+        elif wall > limit / 2 and CPU_TIME_KNOWN:
             used = cpu_seconds(self._pid) - self._cpu
             if used > limit:
                 raise TimedOut(f"{doing} used more than {limit:.0f} s of CPU time")
             if wall > limit and used < IDLE_SHARE * wall:
                 raise TimedOut(f"{doing} took longer than {limit:.0f} s, and waited most of the time")
-            if wall > MOST_WALL * limit:
-                raise TimedOut(f"{doing} took longer than {MOST_WALL * limit:.0f} s")
 
 
 def cpu_seconds(pid: int) -> float:
@@ -352,11 +272,3 @@ def cpu_seconds(pid: int) -> float:
     except (OSError, IndexError, ValueError):
         return total
     return total + sum(cpu_seconds(int(child)) for child in children)
-
-
-def _pipes() -> tuple[list[int], list[int]]:
-    """Two non-blocking pipes: the ends to read, and the ends for the worker."""
-    pairs = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
-    for read, _ in pairs:
-        os.set_blocking(read, False)
-    return [read for read, _ in pairs], [write for _, write in pairs]

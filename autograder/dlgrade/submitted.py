@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any
 import torch
 
 from dlgrade import formula, layouts
+from dlgrade.children import Launcher, WorkerSettings
 from dlgrade.errors import GraderFault
 from dlgrade.outcome import CheckFailed, Outcome, PartMissing, Unmappable
-from dlgrade.process import Budget, Deadline, WorkerProcess, WorkerSettings
+from dlgrade.process import Budget, Deadline, WorkerProcess
 from dlgrade.proxy import Channel, Peer, RemoteModule, RemoteObject, Subject
 from dlgrade.specs import Spec
 
@@ -115,7 +115,7 @@ class Workers:
 
     def __init__(
         self,
-        zygote: socket.socket,
+        launch: Launcher,
         job: Job,
         settings: WorkerSettings,
         *,
@@ -123,7 +123,7 @@ class Workers:
         request_seconds: float,
         budget: Budget,
     ) -> None:
-        self._zygote = zygote
+        self._launch = launch
         self._job = job
         self._settings = settings
         self._seed = seed
@@ -147,7 +147,7 @@ class Workers:
         self._budget.check()
         deadline = Deadline(self._request_seconds, budget=self._budget)
         policy = {**self._settings.policy, "readable": grants, "scratch": self._new_scratch()}
-        worker = WorkerProcess(self._zygote, replace(self._settings, policy=policy))
+        worker = WorkerProcess(self._launch, replace(self._settings, policy=policy))
         self._all.append(worker)
         stream = formula.mix(self._seed, group, len(self._all))
         channel = Channel(worker, stream=stream, deadline=deadline, limits=worker.applied)
