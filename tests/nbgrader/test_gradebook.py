@@ -11,7 +11,7 @@ from nbgrader.api import Gradebook
 
 from dlgrade.classroom.scores import Ledger, open_gradebook
 from dlgrade.errors import UsageError
-from dlgrade.report import Report
+from dlgrade.report import CheckResult, Report
 from tests.autograder import tiny_course
 from tests.autograder.command_line import dlgrade
 from tests.nbgrader.nbgrader_commands import Command, nbgrader
@@ -136,8 +136,12 @@ def postgres(tmp_path_factory):
 
 
 def test_postgresql_holds_the_same_grades(staff, answers, postgres, tmp_path):
-    """On a real server: recorded, exported, and recorded again without a second row."""
-    for _ in range(2):
-        done = grade(staff, answers, postgres)
-        assert done.returncode == 1, done.stderr
+    """On a real server: recorded and exported; a student graded again is the same row with the new points."""
+    done = grade(staff, answers, postgres)
+    assert done.returncode == 1, done.stderr
     assert exported(tmp_path, postgres) == {"anna": (11, 11), "bert": (8, 11)}
+    better = CheckResult("c", "double", "value", "title", False, "passed", 4.0, 4.0)
+    ledger = Ledger(postgres, staff.exercise("tiny"), "cpu")
+    ledger.record(Report("tiny", "bert/tiny.py", "bert", "cpu", 5, (better,)))
+    ledger.close()
+    assert exported(tmp_path, postgres) == {"anna": (11, 11), "bert": (4, 11)}
