@@ -93,7 +93,8 @@ def measure_dlgrade(folder: Path, submissions: int) -> float:
         warm[jobs] = (times[-1] - times[4]) / (len(times) - 5)
         print(
             f"dlgrade, {jobs} job(s): {submissions} in {times[-1]:.1f} s, the first after {times[0]:.1f} s;"
-            f" warm {1000 * warm[jobs]:.0f} ms each, {60 / warm[jobs]:.0f} a minute"
+            f" warm {1000 * warm[jobs]:.0f} ms each, {60 / warm[jobs]:.0f} a minute",
+            flush=True,
         )
     print(f"two jobs are {warm[1] / warm[2]:.2f} times one")
     return warm[1]
@@ -174,14 +175,18 @@ def rates(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ours = measure_dlgrade(folder / "dlgrade", options.submissions)
-        others = {"nbgrader": measure_nbgrader(folder / "nbgrader", options.slow)}
+        compare("nbgrader", measure_nbgrader(folder / "nbgrader", options.slow), ours)
         if options.otter is not None:
-            others["otter"] = measure_otter(folder / "otter", options.slow, options.otter.absolute())
-        for tool, seconds in others.items():
-            print(
-                f"{tool}: {seconds:.2f} s each, {60 / seconds:.1f} a minute; dlgrade is"
-                f" {seconds / ours:.0f} times as fast once warm"
-            )
+            compare("otter", measure_otter(folder / "otter", options.slow, options.otter.absolute()), ours)
+
+
+def compare(tool: str, seconds: float, ours: float) -> None:
+    """Print a tool's rate, and how many times as fast a warm dlgrade was in the same run."""
+    print(
+        f"{tool}: {seconds:.2f} s each, {60 / seconds:.1f} a minute;"
+        f" dlgrade is {seconds / ours:.1f} times as fast once warm",
+        flush=True,
+    )
 
 
 # --- memory -------------------------------------------------------------------------------------------
