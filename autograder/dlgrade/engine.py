@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final
 
 from dlgrade import hints, scratch, zygote
@@ -84,10 +84,8 @@ class Zygote:
         if self._ready:
             return
         self.control.settimeout(START_SECONDS)
-        try:
+        with contextlib.suppress(TimeoutError):
             self._ready = bool(self.control.recv(4096))
-        except TimeoutError:
-            pass
         self.control.settimeout(None)
         if not self._ready:
             raise GraderFault("the process that preloads torch did not start; its own message is above")
@@ -138,15 +136,32 @@ class RunPlan:
 
 
 @dataclass
-class _Flight:
-    """A submission being graded: its stream, what came so far, and the bytes of an unfinished line."""
+class Flight:
+    """A submission being graded, and what came of it so far."""
 
     submission: Submission
-    stream: socket.socket
     results: dict[str, CheckResult] = field(default_factory=dict)
     done: dict[str, Any] | None = None
-    rest: bytes = b""
     start: float = field(default_factory=time.monotonic)
+
+    def take(self, line: bytes) -> dict[str, Any]:
+        """Keep one event of the checker, and return it."""
+        event: dict[str, Any] = json.loads(line)
+        if event["event"] == "check":
+            result = CheckResult.from_json(event["result"])
+            self.results[result.id] = result
+        elif event["event"] == "done":
+            self.done = event
+        return event
+
+
+@dataclass
+class _Stream:
+    """A flight's socket, and the bytes of an unfinished line."""
+
+    flight: Flight
+    socket: socket.socket
+    rest: bytes = b""
 
 
 class Run:
@@ -155,47 +170,21 @@ class Run:
     def __init__(self, zygote: Zygote, plan: RunPlan) -> None:
         self._plan = plan
         self._folder = tempfile.TemporaryDirectory(prefix="dlgrade-", ignore_cleanup_errors=True)
-        os.chmod(self._folder.name, 0o711)  # workers pass through it to what they were granted
+        Path(self._folder.name).chmod(0o711)  # workers pass through it to what they were granted
         self._control = zygote.start_checker()
-        request = {
-            "course": str(plan.exercise.root.resolve()),
-            "exercise": plan.exercise.id,
-            "hidden": plan.hidden,
-            "settings": asdict(plan.settings),
-            "policy": policy_of(plan),
-            "folder": self._folder.name,
-            "environment": {k: os.environ[k] for k in KEPT_ENVIRONMENT if k in os.environ},
-        }
-        self._control.send(json.dumps({"run": request}).encode())
-        self.checks: list[Check] = []
+        self._control.send(json.dumps({"run": request_of(plan, self._folder.name)}).encode())
         try:
-            self.ready = self._await_ready()
+            self.checks, self.ready = collected(self._messages())
+            self._control.settimeout(None)
         except BaseException:
             self.close()
             raise
 
-    def _await_ready(self) -> dict[str, Any]:
-        ready: dict[str, Any] = {}
+    def _messages(self) -> Iterator[bytes]:
         self._control.settimeout(START_SECONDS)
-        while True:
-            try:
-                data = self._control.recv(1 << 18)
-            except TimeoutError:
-                data = b""
-            if not data:
-                raise GraderFault("the checker ended before it was ready; its own message is above")
-            event = json.loads(data)
-            if event["event"] == "fault":
-                raise GraderFault(event["message"])
-            if event["event"] == "collected":
-                values = event["check"]
-                values |= {"needs": tuple(values["needs"]), "otherwise": tuple(values["otherwise"])}
-                self.checks.append(Check(**values))
-            elif event["event"] == "ready":
-                ready = event
-            else:
-                self._control.settimeout(None)
-                return ready
+        with contextlib.suppress(TimeoutError):
+            while data := self._control.recv(1 << 18):
+                yield data
 
     def __enter__(self) -> Run:
         return self
@@ -231,21 +220,21 @@ class Run:
             try:
                 while True:
                     while len(selector.get_map()) < jobs and (submission := next(waiting, None)) is not None:
-                        flight = self._launch(submission, known(submission))
-                        selector.register(flight.stream, selectors.EVENT_READ, flight)
+                        stream = self._launch(submission, known(submission))
+                        selector.register(stream.socket, selectors.EVENT_READ, stream)
                     if not selector.get_map():
                         return
                     for key, _ in selector.select(IDLE_SECONDS):
                         if report := self._advance(key.data, watch):
                             selector.unregister(key.fileobj)
-                            key.data.stream.close()
+                            key.data.socket.close()
                             yield report
                     idle()
             finally:
                 for key in selector.get_map().values():  # its checker sees that nobody waits, and ends
-                    key.data.stream.close()
+                    key.data.socket.close()
 
-    def _launch(self, submission: Submission, known: Results) -> _Flight:
+    def _launch(self, submission: Submission, known: Results) -> _Stream:
         ours, theirs = socket.socketpair()
         try:
             socket.send_fds(self._control, [b'{"job": 1}'], [theirs.fileno()])
@@ -253,53 +242,81 @@ class Run:
             raise GraderFault("the checker ended in the middle of the run; run the command again") from None
         theirs.close()
         with contextlib.suppress(BrokenPipeError):  # its end comes as a report without results
-            job = job_of(submission, self._plan.exercise)
-            job["known"] = {name: asdict(result) for name, result in known.items()}
-            ours.sendall(json.dumps(job).encode() + b"\n")
-        return _Flight(submission, ours)
+            ours.sendall(json.dumps(job_of(submission, self._plan.exercise, known)).encode() + b"\n")
+        return _Stream(Flight(submission), ours)
 
-    def _advance(self, flight: _Flight, watch: Watch) -> Report | None:
+    def _advance(self, stream: _Stream, watch: Watch) -> Report | None:
         try:
-            data = flight.stream.recv(1 << 16)
+            data = stream.socket.recv(1 << 16)
         except ConnectionResetError:
             data = b""
-        *lines, flight.rest = (flight.rest + data).split(b"\n")
+        flight = stream.flight
+        *lines, stream.rest = (stream.rest + data).split(b"\n")
         for line in lines:
-            event = json.loads(line)
-            if event["event"] == "check":
-                result = CheckResult.from_json(event["result"])
-                flight.results[result.id] = result
-            elif event["event"] == "done":
-                flight.done = event
-            watch(flight.submission.name, event)
-        return self._report(flight) if not data or flight.done is not None else None
+            watch(flight.submission.name, flight.take(line))
+        ended = not data or flight.done is not None
+        return report_of(self._plan, self.checks, self.ready, flight) if ended else None
 
-    def _report(self, flight: _Flight) -> Report:
-        """Results counted against the expected checks: a missing one is our fault, never a pass."""
-        done = flight.done or {}
-        results = tuple(flight.results.get(check.id) or _lost(check) for check in self.checks)
-        applied = done.get("applied") or {}
-        plan = self._plan
-        return Report(
-            exercise=plan.exercise.id,
-            submission=flight.submission.name,
-            student=flight.submission.student,
-            tier=plan.settings.tier,
-            seed=plan.settings.seed,
-            checks=results,
-            device=plan.settings.device,
-            isolation=applied.get("mode", plan.settings.mode),
-            limits={key: value for key, value in applied.items() if key != "mode"},
-            data=self.ready.get("data") or None,
-            seconds=time.monotonic() - flight.start,
-            peak_memory={"worker": done.get("peak_memory", 0)},
-            versions=self.ready.get("versions", {}),
-            advice=flight.submission.notes,
-            output=done.get("output", ""),
-            fault=None if flight.done else "the checker of this submission ended before it was done",
-            hidden_left=0 if plan.hidden else plan.exercise.hidden.count,
-            hints=hints.used(flight.submission, plan.exercise),
-        )
+
+def request_of(plan: RunPlan, folder: str) -> dict[str, Any]:
+    """The run as the checker is told of it."""
+    return {
+        "course": str(plan.exercise.root.resolve()),
+        "exercise": plan.exercise.id,
+        "hidden": plan.hidden,
+        "settings": asdict(plan.settings),
+        "policy": policy_of(plan),
+        "folder": folder,
+        "environment": {k: os.environ[k] for k in KEPT_ENVIRONMENT if k in os.environ},
+    }
+
+
+def collected(messages: Iterable[bytes]) -> tuple[list[Check], dict[str, Any]]:
+    """The checks that the checker found, and what else it said about itself.
+
+    Raises:
+        GraderFault: it reported a fault, or ended before it was ready.
+    """
+    checks, ready = [], {}
+    for data in messages:
+        event = json.loads(data)
+        if event["event"] == "fault":
+            raise GraderFault(event["message"])
+        if event["event"] == "collected":
+            values = event["check"]
+            values |= {"needs": tuple(values["needs"]), "otherwise": tuple(values["otherwise"])}
+            checks.append(Check(**values))
+        elif event["event"] == "ready":
+            ready = event
+        else:
+            return checks, ready
+    raise GraderFault("the checker ended before it was ready; its own message is above")
+
+
+def report_of(plan: RunPlan, checks: Iterable[Check], ready: Mapping[str, Any], flight: Flight) -> Report:
+    """Results counted against the expected checks: a missing one is our fault, never a pass."""
+    done = flight.done or {}
+    applied = done.get("applied") or {}
+    return Report(
+        exercise=plan.exercise.id,
+        submission=flight.submission.name,
+        student=flight.submission.student,
+        tier=plan.settings.tier,
+        seed=plan.settings.seed,
+        checks=tuple(flight.results.get(check.id) or _lost(check) for check in checks),
+        device=plan.settings.device,
+        isolation=applied.get("mode", plan.settings.mode),
+        limits={key: value for key, value in applied.items() if key != "mode"},
+        data=ready.get("data") or None,
+        seconds=time.monotonic() - flight.start,
+        peak_memory={"worker": done.get("peak_memory", 0)},
+        versions=ready.get("versions", {}),
+        advice=flight.submission.notes,
+        output=done.get("output", ""),
+        fault=None if flight.done else "the checker of this submission ended before it was done",
+        hidden_left=0 if plan.hidden else plan.exercise.hidden.count,
+        hints=hints.used(flight.submission, plan.exercise),
+    )
 
 
 def _lost(check: Check) -> CheckResult:
@@ -333,8 +350,10 @@ def policy_of(plan: RunPlan) -> dict[str, Any]:
     }
 
 
-def job_of(submission: Submission, exercise: Exercise) -> dict[str, Any]:
-    """A submission as the checker receives it, with the parts that are not filled in."""
+def job_of(
+    submission: Submission, exercise: Exercise, known: Results = MappingProxyType({})
+) -> dict[str, Any]:
+    """A submission as the checker receives it, with the parts that are not filled in and what is known."""
     from dlgrade.source import missing_parts, outline
 
     problem, missing = submission.problem, {}
@@ -349,4 +368,5 @@ def job_of(submission: Submission, exercise: Exercise) -> dict[str, Any]:
         "text": submission.text if problem is None else "",
         "missing": missing,
         "problem": problem,
+        "known": {name: asdict(result) for name, result in known.items()},
     }

@@ -101,7 +101,8 @@ def load_checks(folder: Path) -> Iterator[tuple[Check, Callable[..., Any]]]:
     """Every check in a folder of trusted files, in order of file and definition."""
     for file in sorted(folder.rglob("*.py")):
         spec = importlib.util.spec_from_file_location(f"dlgrade_checks_{file.stem}", file)
-        assert spec is not None and spec.loader is not None  # the file exists and ends in .py
+        assert spec is not None  # the file exists and ends in .py
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         for value in vars(module).values():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from dlgrade import diagnosis, formula, oracle
@@ -198,7 +197,8 @@ class Grading:
             return self._result(check, INTERNAL, message=f"{type(error).__name__}: {error}"[:500], **common)
         verdict = error.verdict if isinstance(error, Outcome) else FAILED
         seen.ending = diagnosis.ending(error) if isinstance(error, Outcome) else FAILED
-        suspect = self.knowledge.diagnose(check, function, seen)
+        with self.workers.excusing():  # comparing with known mistakes is our work, not the answer's
+            suspect = self.knowledge.diagnose(check, function, seen)
         if suspect is not None:
             common["diagnosis"] = {"mistake": suspect.name, "text": suspect.sentence}
         if isinstance(error, StudentRaised):

@@ -21,7 +21,6 @@ from dlgrade.errors import GraderFault
 from dlgrade.observation import Observation, Seen
 from dlgrade.process import Deadline
 from dlgrade.proxy import Channel, Header, LocalPeer, Peer, RemoteModule, Subject
-from dlgrade.runsettings import PUBLISHED_SEED
 from dlgrade.tree import Buffers
 
 PATIENCE: Final = Deadline(3600.0)

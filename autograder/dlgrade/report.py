@@ -61,7 +61,7 @@ class Report:
     output: str = ""
     fault: str | None = None
     hidden_left: int = 0  # hidden checks that run at grading only
-    hints: Mapping[str, int] = field(default_factory=dict)  # steps shown of each part's, as a student's file says
+    hints: Mapping[str, int] = field(default_factory=dict)  # steps shown of each part, by the student's file
     content: Mapping[str, Any] | None = None  # what the results depend on: see `content.py`
 
     @classmethod

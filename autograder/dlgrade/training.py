@@ -16,7 +16,7 @@ STD: Final = (0.2470, 0.2435, 0.2616)
 
 
 def normalise(images: Array) -> torch.Tensor:
-    """uint8 (N, H, W, C) images to float32 (N, C, H, W) of about zero mean and unit variance, channels last."""
+    """uint8 images (N, H, W, C) as float32 (N, C, H, W), of about zero mean and unit variance."""
     pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).to(torch.float32) / 255
     mean, std = torch.tensor(MEAN).view(1, -1, 1, 1), torch.tensor(STD).view(1, -1, 1, 1)
     return (pixels - mean) / std
@@ -41,7 +41,7 @@ class ImageTrainer:
         seed: int,
         device: str = "cpu",
     ) -> None:
-        self._model = of.to(device, memory_format=torch.channels_last)  # convolutions run 1.7 times faster
+        self._model = of.to(device).to(memory_format=torch.channels_last)  # convolutions: 1.7 times as fast
         self._device = device
         self._batch_size = batch_size
         self._images = normalise(np.load(inputs, mmap_mode="r")[:limit])

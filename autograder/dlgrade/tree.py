@@ -93,7 +93,7 @@ class Encoder:
             return node
         return self._container(value, depth)
 
-    def _scalar(self, value: None | bool | int | float | str) -> Any:
+    def _scalar(self, value: bool | int | float | str | None) -> Any:
         if value is None or value is True or value is False:
             return value
         if isinstance(value, float):

@@ -102,7 +102,7 @@ def verify(
 def _as_student(
     zygote: Zygote, exercise: Exercise, answer: str, mistakes: tuple[Mistake, ...], settings: RunSettings
 ) -> Iterator[str]:
-    """Visible checks with the released folder alone: the answer passes, and mistakes are named as for staff."""
+    """Visible checks with the released folder alone: the answer passes, mistakes are named as for staff."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(exercise.release, Path(folder) / "assignments" / exercise.id)
         released = Course(Path(folder)).exercise(exercise.id)

@@ -65,7 +65,7 @@ def test_a_student_is_checked_at_the_published_seed(student, course):
     (student / "tiny.py").write_text(tiny_course.answer_with(course))
     done = dlgrade("check", "tiny.py", "--part", "double", "--format", "json", cwd=student)
     report = one_report(done.stdout)
-    assert PUBLISHED_SEED == report["seed"]
+    assert report["seed"] == PUBLISHED_SEED
     assert (done.returncode, report["score"], report["max_score"]) == (0, 3, 3)
 
 

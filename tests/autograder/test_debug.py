@@ -18,7 +18,9 @@ def test_breakpoint_stops_in_the_students_code(course, tmp_path):
     """The debugger shows the line and the local values, goes on from check to check, and can be left."""
     (tmp_path / "tiny.py").write_text(tiny_course.answer_with(course, double=DEBUGGED))
     terminal = Terminal("check", "tiny.py", "--debug", "--course", course.root, cwd=tmp_path)
-    terminal.until("dlgrade: your code runs in this process, unconfined; there is no score", "(Pdb)", "return y")
+    terminal.until(
+        "dlgrade: your code runs in this process, unconfined; there is no score", "(Pdb)", "return y"
+    )
     terminal.press("p y.shape, y.is_leaf\n")
     terminal.until("(torch.Size([2, 3]), True)")
     terminal.press("c\n")

@@ -251,7 +251,15 @@ def test_students_without_staff_files_get_the_same_feedback(course, zygote, tmp_
         assert (report.score, report.max_score, report.hidden_left) == (6, 6, 3)
         report = grade(run, tiny_course.answer_with(course, double="def double(x):\n    return 3 * x\n"))
         assert result(report, "double_doubles").diagnosis["mistake"] == "tripled"
-        rectified = "from torch import nn\nclass Affine(nn.Module):\n    def __init__(self, width):\n        super().__init__()\n        self.l = nn.Linear(3, width)\n    def forward(self, x):\n        return self.l(x).relu()\n"
+        rectified = """
+            from torch import nn
+            class Affine(nn.Module):
+                def __init__(self, width):
+                    super().__init__()
+                    self.layer = nn.Linear(3, width)
+                def forward(self, x):
+                    return self.layer(x).relu()
+        """
         report = grade(run, tiny_course.answer_with(course, Affine=rectified))
         assert result(report, "affine_is_affine").diagnosis["mistake"] == "rectified"
 

@@ -339,7 +339,7 @@ def test_modules_behind_the_proxy():
 
 
 def test_redraw_and_disturb():
-    """Matrices get the spread asked for and vectors zeros; noise moves every parameter, the seed decides how."""
+    """Matrices get the spread asked for and vectors zeros; noise moves every parameter, by the seed."""
     model = nn.Sequential(nn.Linear(40, 50), nn.LayerNorm(50))
     structure.redraw(model, seed=1, spread=0.5)
     assert abs(float(model[0].weight.detach().std()) - 0.5) < 0.05
@@ -349,3 +349,14 @@ def test_redraw_and_disturb():
     structure.disturb(model, seed=2, by=0.1)
     for old, new in zip(before, model.parameters(), strict=True):
         assert 0.05 < float((new.detach() - old).std()) < 0.2
+
+
+def test_mixes_examples_is_told_of_parts_that_do_not_work_too():
+    """A part that mixes is told from one that does not; one that fails is not the culprit asked about."""
+    assert structure.mixes_examples(BatchMixer, normal(3, 4))
+    assert not structure.mixes_examples(lambda: nn.LayerNorm(4), normal(3, 4))
+
+    def broken():
+        raise CheckFailed("there is no such part")
+
+    assert not structure.mixes_examples(broken, normal(3, 4))

@@ -100,7 +100,13 @@ def affine_treats_rows_on_their_own(submission, oracle):
     compare.close(model(x[:1]), whole[:1], what="the first row alone")
 
 
-@check(part="Affine", points=2, kind="value", help="see the statement", otherwise=("affine_treats_rows_on_their_own",))
+@check(
+    part="Affine",
+    points=2,
+    kind="value",
+    help="see the statement",
+    otherwise=("affine_treats_rows_on_their_own",),
+)
 def affine_is_affine(submission, oracle):
     """with the reference's weights the output is the reference's"""
     ours = oracle.build("Affine", 4)
