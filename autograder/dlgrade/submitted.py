@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,8 @@ class Workers:
         self._budget.check()
         deadline = Deadline(self._request_seconds, budget=self._budget)
         policy = {**self._settings.policy, "readable": grants, "scratch": self._new_scratch()}
-        worker = WorkerProcess(self._launch, replace(self._settings, policy=policy))
+        with self._budget.excusing():  # a worker that starts anew imports torch first
+            worker = WorkerProcess(self._launch, replace(self._settings, policy=policy))
         self._all.append(worker)
         stream = formula.mix(self._seed, group, len(self._all))
         channel = Channel(worker, stream=stream, deadline=deadline, limits=worker.applied)
@@ -177,6 +179,10 @@ class Workers:
     @property
     def applied(self) -> dict[str, Any] | None:
         return self._all[0].applied if self._all else None
+
+    def excusing(self) -> AbstractContextManager[None]:
+        """What happens inside does not count against the submission's time."""
+        return self._budget.excusing()
 
     def close(self) -> int:
         """End every worker; returns the largest peak memory of one, in bytes."""
