@@ -82,6 +82,8 @@ def block_computes_the_lessons_two_halves(submission, oracle):
     ours = oracle.build("TransformerBlock", 12, 3, 0.1, 4).eval()
     probe, x = (oracle.normal(2, 3, 12),), oracle.normal(2, 5, 12)
     theirs = submission.build("TransformerBlock", 12, 3, 0.1, 4, weights=ours, probe=probe).eval()
+    inner = structure.mixes_examples(lambda: submission.build("SelfAttention", 12, 3), x)
+    observe("does SelfAttention mix the examples itself", torch.tensor(float(inner)))
     # A norm's epsilon is free within reason: 1e-5 is PyTorch's, 1e-6 and 1e-12 are common too.
     compare.close(theirs(x), ours(x), what="TransformerBlock(12, 3, 0.1, 4)(x)", rtol=1e-4, atol=1e-4)
 

@@ -2,8 +2,9 @@
 
 import torch
 
-from dlgrade import compare
+from dlgrade import compare, structure
 from dlgrade.checks import check
+from dlgrade.observation import observe
 
 OTHERWISE = (
     "block_sees_the_whole_sequence_and_nothing_else",
@@ -29,6 +30,10 @@ def block_and_its_gradient_hold_at_other_sizes(submission, oracle):
         theirs = submission.build(
             "TransformerBlock", width, heads, 0.2, expansion, weights=ours, probe=probe
         ).eval()
+        inner = structure.mixes_examples(
+            lambda: submission.build("SelfAttention", 8, 2), oracle.normal(2, 3, 8)
+        )
+        observe("does SelfAttention mix the examples itself", torch.tensor(float(inner)))
         ours.double(), theirs.double()
         values, direction = oracle.normal(2, tokens, width).double(), oracle.normal(2, tokens, width).double()
         results = []
