@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from dlgrade.tiny_bert import tiny_bert, tiny_tokenizer
 from reference.bert_classifier import build_classifier, freeze_encoder
-from reference.tiny_bert import tiny_bert, tiny_tokenizer
 from reference.tokenization import tokenize_batch
 from tests.reference.devices import DEVICES
 

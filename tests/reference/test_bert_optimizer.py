@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
+from dlgrade.tiny_bert import tiny_bert
 from reference.bert_classifier import build_classifier, freeze_encoder
 from reference.bert_optimizer import make_optimizer
-from reference.tiny_bert import tiny_bert
 
 CONSTANT = {"lr": 0.1, "weight_decay": 0.5, "warmup_steps": 0, "total_steps": 10}
 

@@ -3,9 +3,9 @@ import torch
 from torch import nn
 from transformers import BertForSequenceClassification, TextClassificationPipeline
 
+from dlgrade.tiny_bert import tiny_bert, tiny_tokenizer
 from reference.bert_classifier import build_classifier
 from reference.prediction import predict
-from reference.tiny_bert import tiny_bert, tiny_tokenizer
 from reference.tokenization import tokenize_batch
 from tests.reference.devices import DEVICES
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from dlgrade.tiny_bert import tiny_bert, tiny_tokenizer
 from reference.pretrained_encoder import embed_texts, embed_tokens, load_encoder
-from reference.tiny_bert import tiny_bert, tiny_tokenizer
 
 TEXTS = ["not good", "the film was very good and not dull", "great"]
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from reference.tiny_bert import tiny_tokenizer
+from dlgrade.tiny_bert import tiny_tokenizer
 from reference.tokenization import tokenize_batch
 
 TEXTS = ["not good", "the film was very good and not dull", "great"]

@@ -3,7 +3,8 @@ import string
 import pytest
 import torch
 
-from reference.tiny_bert import tiny_bert, tiny_tokenizer
+from dlgrade.specs_text import TinyBert, TinyTokenizer
+from dlgrade.tiny_bert import tiny_bert, tiny_tokenizer
 
 
 def test_same_seed_same_weights_and_no_trace():
@@ -50,3 +51,28 @@ def test_no_ascii_text_is_unknown(character):
 def test_padding_is_id_zero():
     """[PAD] is 0, as in BERT's own vocabulary and as TextClassifier expects."""
     assert tiny_tokenizer().pad_token_id == 0
+
+
+def test_it_remembers_how_it_was_called():
+    """The mask of the last call and whether gradients were on are kept, and nothing is taken for a mask."""
+    model, ids = tiny_bert(0), torch.tensor([[2, 9, 3]])
+    mask = torch.tensor([[1, 1, 0]])
+    assert (model.told, model.graph) == (None, False)
+    model(ids, mask)
+    assert torch.equal(model.told, mask)
+    assert model.graph
+    with torch.no_grad():
+        model(input_ids=ids)
+    assert (model.told, model.graph) == (None, False)
+
+
+def test_the_specs_build_it_on_either_side():
+    """A spec's encoder has the weights of its seed, frozen where it says; every id is below SIZE."""
+    spec = TinyBert(3, frozen=("embeddings",))
+    model = TinyBert.build(**spec.fields)
+    assert {name.split(".")[0] for name, p in model.named_parameters() if not p.requires_grad} == {
+        "embeddings"
+    }
+    name = "encoder.layer.1.output.dense.weight"
+    assert torch.equal(model.get_parameter(name), tiny_bert(3).get_parameter(name))
+    assert len(TinyTokenizer.build()) <= TinyTokenizer.SIZE
