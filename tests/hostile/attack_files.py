@@ -95,10 +95,14 @@ def _file(values: Mapping[str, Any], answer: str) -> tuple[str, bytes]:
 
 
 def _notebook(values: Mapping[str, Any]) -> dict[str, Any]:
-    notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}
-    notebook |= values.get("notebook", {})
-    for number, cell in enumerate([*values["cells"], *[""] * values.get("repeat", 0)]):
-        cell = {"source": cell} if isinstance(cell, str) else cell
-        filled = {"cell_type": "code", "id": f"c{number}", "metadata": {}, "outputs": [], **cell}
-        notebook["cells"] = [*notebook["cells"], filled]
-    return notebook
+    cells = [{"source": cell} if isinstance(cell, str) else cell for cell in values["cells"]]
+    cells += [{"source": ""}] * values.get("repeat", 0)
+    empty = {"cell_type": "code", "metadata": {}, "outputs": []}
+    numbered = [{**empty, "id": f"c{number}", **cell} for number, cell in enumerate(cells)]
+    return {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {},
+        **values.get("notebook", {}),
+        "cells": numbered,
+    }

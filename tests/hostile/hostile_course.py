@@ -153,7 +153,9 @@ def affine_has_the_right_gradient(submission, oracle):
     gradients = []
     for model in (theirs, ours):
         x = torch.linspace(-1, 1, 15).reshape(5, 3).requires_grad_()
-        (model(x) ** 2).sum().backward()
+        output = model(x)
+        compare.require(output.requires_grad, "the result has no gradient")
+        (output**2).sum().backward()
         gradients.append(x.grad)
     compare.require(gradients[0] is not None, "no gradient reaches the input")
     compare.close(gradients[0], gradients[1], what="the gradient of the input")

@@ -20,6 +20,7 @@ from tests.hostile.attack_files import Attack
 
 SEED = 20_406
 CONTROL_EVERY = 12
+KEY = f"{0x646C} "  # of the attacks' System V objects
 WRONG = {  # of each part, what a student without any mechanism might hand in instead
     "double": """
 def double(x):
@@ -181,9 +182,12 @@ def _state(pid: int) -> str:
 
 
 def _shared_memory() -> set[str]:
-    """Names of POSIX and System V shared memory, semaphores and queues."""
-    posix = {path.name for path in Path("/dev/shm").iterdir()}
-    system_v = {line for kind in ("shm", "sem", "msg") for line in _lines(f"/proc/sysvipc/{kind}")}
+    """Names of POSIX and System V shared memory, semaphores and queues of the kinds that the attacks make."""
+    posix = {
+        path.name for path in Path("/dev/shm").iterdir() if path.name.startswith(("hostile", "psm_", "sem."))
+    }
+    kinds = ("shm", "sem", "msg")
+    system_v = {line for kind in kinds for line in _lines(f"/proc/sysvipc/{kind}") if line.startswith(KEY)}
     return posix | system_v
 
 
