@@ -75,7 +75,7 @@ def came_back(result: CheckResult) -> Iterator[Said]:
         for number, function, text in result.frames[-FRAMES:]:
             yield Said("", printable(f"line {number} in {function}: {text.strip()}", WIDTH))
     if result.diagnosis:
-        yield Said("likely mistake", result.diagnosis["text"])
+        yield Said("likely mistake", printable(result.diagnosis["text"], 5 * WIDTH))
     if result.help and result.verdict not in (MISSING, BLOCKED):
         yield Said("next", result.help)
 
