@@ -102,7 +102,7 @@ def student(built, tmp_path_factory):
 
 
 def test_a_student_with_the_wheel_alone_can_start_and_check(student):
-    """`start` copies an exercise; its stub scores 0 without a traceback, the answer has every visible point."""
+    """`start` copies an exercise; its stub scores 0 without a traceback, the answer has all points."""
     started = student("start", "cifar10_cnn")
     assert started.returncode == 0, started.stderr
     stub = student("check", "cifar10_cnn")
