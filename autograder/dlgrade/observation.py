@@ -62,9 +62,9 @@ def observe(name: str, value: torch.Tensor, tolerance: float = 1e-6) -> None:
 
 
 def took_path(path: str) -> None:
-    """Record by which path the reference's weights came into the answer."""
+    """Record by which path the reference's weights came into the answer; of several, the least direct."""
     seen = _running.get()
-    if seen is not None:
+    if seen is not None and seen.path in (None, "by name"):
         seen.path = path
 
 
