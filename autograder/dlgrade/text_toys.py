@@ -7,19 +7,21 @@ vocabulary takes its order from the check.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
 
 State = Sequence[torch.Tensor]
 
+SWING: Final = 3.0  # makes a character of formula weights turn by about a radian
+
 
 class Dial(nn.Module):
     """A recurrent character model whose state never forgets: every character turns it for good.
 
-    h and c are sums over the text so far, h_t = h_(t-1) + turn[id_t] and
-    c_t = c_(t-1) + sin(h_(t-1)) * twist[id_t], so a whole text costs no loop over time; c depends on the
+    h and c are sums over the text so far, h_t = h_(t-1) + 3 turn[id_t] and
+    c_t = c_(t-1) + 3 sin(h_(t-1)) * twist[id_t], so a whole text costs no loop over time; c depends on the
     order. The logits are `sharpness` times a linear layer of sin(h) and cos(c). In train mode they are
     moved on by one character, which tells whether a function switched the mode.
 
@@ -45,8 +47,8 @@ class Dial(nn.Module):
         self._counts += torch.tensor([True, state is None, torch.is_grad_enabled()])
         start = self.turn.new_zeros(2, len(ids), 1, self._width)
         h, c = start if state is None else (part.squeeze(0).unsqueeze(1) for part in state)  # (N, 1, D)
-        turned = torch.cat([h, h + self.turn[ids].cumsum(1)], dim=1)  # (N, 1 + T, D)
-        twisted = c + (turned[:, :-1].sin() * self.twist[ids]).cumsum(1)
+        turned = torch.cat([h, h + SWING * self.turn[ids].cumsum(1)], dim=1)  # (N, 1 + T, D)
+        twisted = c + SWING * (turned[:, :-1].sin() * self.twist[ids]).cumsum(1)
         logits = self._sharpness * self.out(torch.cat([turned[:, 1:].sin(), twisted.cos()], dim=2))
         logits = logits.roll(1, dims=2) if self.training else logits
         return logits, (turned[:, -1].unsqueeze(0), twisted[:, -1].unsqueeze(0))

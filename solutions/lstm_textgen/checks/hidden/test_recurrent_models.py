@@ -39,6 +39,10 @@ def the_references_derivatives(submission, oracle, name, *args):
     compare.close(input_gradient(theirs, x, weights) / scale, expected / scale, what=what, atol=1e-4)
 
 
+def sizes(silent, steady):
+    return torch.tensor([float(len(silent)), float(sum(silent)), float(steady)])
+
+
 @check(
     part="SimpleRNN",
     points=1,
@@ -90,10 +94,13 @@ def lstm_model_drops_out_between_layers_only(submission, oracle):
     seen = []
     for layers in (1, 2):
         model = built(submission, "LSTMModel", 3, 16, layers, 2)
+        silent = [not bool(gradient.any()) for gradient in structure.gradients(model, x).values()]
         with torch.no_grad():
-            still = compare.tensor(model(x), what="the output", shape=(4, 2))
+            still, again = (compare.tensor(model(x), what="the output", shape=(4, 2)) for _ in range(2))
             model.train()
             moved = compare.tensor(model(x), what="the output", shape=(4, 2))
+        steady = float((still - again).abs().max()) <= 1e-6
+        observe(f"[parameters, of them unused, is eval steady] of {layers} layers", sizes(silent, steady))
         seen.append(float((still - moved).abs().max()) > 1e-6)
     compare.chance(0.8 ** (4 * 6 * 16))  # nothing is dropped at all
     observe("does train mode differ, with one layer and with two", torch.tensor(seen).double())
@@ -115,6 +122,7 @@ def lstm_model_drops_a_fifth(submission, oracle):
     for _ in range(4):
         model.load_state_dict(oracle.weights(model))
         with torch.no_grad():
+            still = compare.tensor(model.eval()(copies), what="the output", shape=(COPIES, 1))
             model.train()
             found = compare.tensor(model(copies), what="the output", shape=(COPIES, 1)).double().flatten()
         usual = found.median()
@@ -122,6 +130,7 @@ def lstm_model_drops_a_fifth(submission, oracle):
         if spread > 1e-4:  # weights that make the dropped number matter
             break
     other = int(((found - usual).abs() > 0.01 * spread).sum())
+    observe("do copies differ in eval mode", ((still - still[:1]).abs().max() > 1e-5).double())
     observe("tenths dropped", torch.tensor(float(round(10 * other / COPIES))))
     margin = math.sqrt(math.log(2 / CHANCE) / (2 * COPIES))  # Hoeffding 1963
     compare.chance(CHANCE)

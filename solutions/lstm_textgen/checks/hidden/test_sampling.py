@@ -41,6 +41,7 @@ def sample_draws_among_the_top_k_only(submission, oracle):
     for k, temperature in ((1, 2.0), (3, 1.0), (5, 0.5)):
         toy = CharToy(len(ALPHABET), sharpness=3.0, seed=oracle.seed())
         submission.method(toy, "train", False)
+        follows_the_likeliest(submission, toy)
         added = drawn(submission, toy, "ace", DRAWS, top_k=k, temperature=temperature)
         values, order = logits_before(toy, "ace", added).sort(descending=True)
         ids = torch.tensor([ALPHABET.index(character) for character in added])
@@ -51,6 +52,16 @@ def sample_draws_among_the_top_k_only(submission, oracle):
         evenly = drawn_evenly((values[:, :k] / temperature).log_softmax(1), ranks)
         observe("do the k come equally often", torch.tensor(float(evenly)))
         compare.require(not evenly, f"with top_k={k} the characters left are drawn as if equally likely")
+
+
+def follows_the_likeliest(submission, toy):
+    """Show how the state is handed on, before anything is drawn."""
+    added = drawn(submission, toy, "bead", 12, temperature=0)
+    ids = torch.tensor([ALPHABET.index(character) for character in added])
+    observe("characters at temperature 0", ids)
+    compare.require(
+        torch.equal(logits_before(toy, "bead", added).argmax(1), ids), "at temperature 0 another text"
+    )
 
 
 def drawn_evenly(logs, ranks):

@@ -23,6 +23,7 @@ def read(model, ids, V, *state):
     """Logits (N, T, V) and the state, once they are what they should be."""
     found = model(ids, *state)
     pair = isinstance(found, list | tuple) and len(found) == 2
+    observe("is the result a pair", torch.tensor(float(pair)))
     compare.require(pair, "CharLSTM(...)(ids) is no pair (logits, state)")
     logits = compare.tensor(found[0], what="the logits", shape=(*ids.shape, V), dtype=torch.float32)
     pair = isinstance(found[1], list | tuple) and len(found[1]) == 2
@@ -66,6 +67,8 @@ def char_lstm_goes_on_from_its_state(submission, oracle):
         with torch.no_grad():
             whole, _ = read(model, ids, 8)
             first, state = read(model, ids[:, :4], 8)
+            moved = [bool(value.any()) for value in state]
+            observe("are h and c other than zero after four steps", torch.tensor(moved).double())
             second, state = read(model, ids[:, 4:7], 8, tuple(state))
             third, _ = read(model, ids[:, 7:], 8, tuple(state))
         pieces = torch.cat([first, second, third], 1)

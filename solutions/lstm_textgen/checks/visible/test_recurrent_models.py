@@ -61,10 +61,15 @@ def keeps_nothing_between_calls(submission, oracle, name, *layers):
         again = compare.tensor(first(x), what="the output", shape=(3, 2))
         fewer = compare.tensor(first(x[:2]), what="the output", shape=(2, 2))
     random = float((fresh - alike).abs().max()) > 1e-5
-    kept = max(float((fresh - again).abs().max()), float((fresh[:2] - fewer).abs().max())) > 1e-5
-    observe("[differs from a copy, differs after other calls]", torch.tensor([random, kept]).double())
+    kept = float((fresh - again).abs().max()) > 1e-5
+    mixed = float((fresh[:2] - fewer).abs().max()) > 1e-5
+    seen = torch.tensor([random, kept, mixed]).double()
+    observe("[differs from a copy, differs after other calls, differs in a smaller batch]", seen)
     compare.require(not random, "two models with the same weights give different outputs")
     compare.require(not kept, "the output for a sequence depends on what the model read in earlier calls")
+    compare.require(
+        not mixed, "the output for a sequence depends on the size of its batch, or on earlier calls"
+    )
 
 
 @check(

@@ -59,7 +59,9 @@ def vocab_decodes_what_it_encodes(submission, oracle):
         vocab = submission.build("CharVocab", text + other)
         for part in (text, other, other[0]):
             ids = encoded(submission, vocab, part)
-            compare.same(submission.method(vocab, "decode", ids), part, what="decode(encode(text))")
+            found = submission.method(vocab, "decode", ids)
+            observe("decoded", torch.tensor([float(ord(character)) for character in str(found)]))
+            compare.same(found, part, what="decode(encode(text))")
 
 
 @check(
@@ -75,7 +77,9 @@ def vocab_refuses_an_unknown_character(submission, oracle):
     known = encoded(submission, vocab, "fade")
     compare.require(len(set(known.tolist())) == 4, "four characters do not get four ids")
     for text, strange in (("ab§d", "§"), ("Ωabc", "Ω")):
-        message = refusal(lambda text=text: submission.method(vocab, "encode", text))
+        message, found = refusal(lambda text=text: submission.method(vocab, "encode", text))
+        if isinstance(found, torch.Tensor):
+            observe("ids of a text with an unknown character", found)
         seen = torch.tensor([float(message is not None), float(strange in (message or ""))])
         observe("[refused, named]", seen)
         compare.require(message is not None, f"encode({text!r}) returns, although {strange!r} is unknown")
@@ -83,14 +87,16 @@ def vocab_refuses_an_unknown_character(submission, oracle):
 
 
 def encoded(submission, vocab, text):
-    ids = submission.method(vocab, "encode", text)
-    return compare.tensor(ids, what=f"encode({text!r})", shape=(len(text),), dtype=torch.int64)
+    ids = compare.tensor(
+        submission.method(vocab, "encode", text), what=f"encode({text!r})", shape=(len(text),)
+    )
+    observe("are ids integers of 64 bits", torch.tensor(float(ids.dtype == torch.int64)))
+    return compare.tensor(ids, what=f"encode({text!r})", dtype=torch.int64)
 
 
 def refusal(call):
-    """The message of the exception that a call raises, or None if it returns."""
+    """The message of the exception that a call raises, or None, and what it returns."""
     try:
-        call()
+        return None, call()
     except StudentRaised as error:
-        return error.message
-    return None
+        return error.message, None
