@@ -15,7 +15,6 @@ import gc
 import json
 import os
 import platform
-import resource
 import select
 import signal
 import socket
@@ -23,12 +22,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, Protocol
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -76,20 +75,42 @@ class RunRequest:
         return cls(**{**values, "settings": RunSettings(**values["settings"])})
 
 
+Emit = Callable[[dict[str, Any]], None]
+Grade = Callable[[dict[str, Any], Emit], None]
+
+
+class Supervisor(Protocol):
+    """The other end of a run: it hears what there is, and hands out submissions."""
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send one message about the run."""
+
+    def serve(self, grade: Grade, seconds: float) -> None:
+        """Call `grade` with each job and a way to send its events, until the supervisor hangs up.
+
+        None takes longer than `seconds`, unless something keeps the checker itself busy.
+        """
+
+
 def main(control: socket.socket, zygote: socket.socket) -> None:
-    """Serve one run: collect, say what there is, grade submissions until the supervisor hangs up."""
+    """Serve one run with forks: the first message says what it is about."""
     request = RunRequest.from_json(json.loads(control.recv(MAX_MESSAGE))["run"])
+    try:
+        conduct(request, ForkingSupervisor(control), forked_by(zygote))
+    finally:
+        control.close()
+
+
+def conduct(request: RunRequest, supervisor: Supervisor, launch: Launcher) -> None:
+    """Collect, say what there is, and grade submissions until the supervisor hangs up."""
     os.environ.update(request.environment)
     os.environ.pop("PYTEST_ADDOPTS", None)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     sys.dont_write_bytecode = True
-    try:
-        with told_in_one_sentence(control):
-            run = Run(request, control, forked_by(zygote))
-            folders = [str(folder) for folder in run.folders]
-            pytest.main([*SEALED, f"--rootdir={request.folder}", *folders], plugins=[_core(), run])
-    finally:
-        control.close()
+    with told_in_one_sentence(supervisor):
+        run = Run(request, supervisor, launch)
+        folders = [str(folder) for folder in run.folders]
+        pytest.main([*SEALED, f"--rootdir={request.folder}", *folders], plugins=[_core(), run])
 
 
 def _core() -> Any:
@@ -100,31 +121,107 @@ def _core() -> Any:
 
 
 @contextmanager
-def told_in_one_sentence(control: socket.socket) -> Iterator[None]:
+def told_in_one_sentence(supervisor: Supervisor) -> Iterator[None]:
     """Tell the supervisor of a fault; the traceback of an unexpected one goes to stderr."""
     try:
         yield
     except DlgradeError as error:
-        _tell(control, {"event": "fault", "message": str(error)})
+        supervisor.tell({"event": "fault", "message": str(error)})
     except Exception as error:
         traceback.print_exc()
-        _tell(control, {"event": "fault", "message": f"{type(error).__name__}: {error}"[:2000]})
+        supervisor.tell({"event": "fault", "message": f"{type(error).__name__}: {error}"[:2000]})
 
 
-def _tell(control: socket.socket, message: dict[str, Any]) -> None:
-    control.send(json.dumps(message).encode())
+class ForkingSupervisor:
+    """A supervisor behind a socket; each submission comes with a stream of its own and gets a fork."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+
+    def tell(self, message: dict[str, Any]) -> None:
+        self._control.send(json.dumps(message).encode())
+
+    def serve(self, grade: Grade, seconds: float) -> None:
+        children: set[int] = set()
+        while True:
+            asked, _, _ = select.select([self._control], [], [], 0.2 if children else None)
+            children -= _reaped(children)
+            if not asked:
+                continue
+            data, descriptors, _flags, _address = socket.recv_fds(self._control, MAX_MESSAGE, 1)
+            if not data:
+                break
+            stream = socket.socket(fileno=descriptors[0])
+            pid = os.fork()
+            if pid == 0:
+                _grade_and_exit(grade, stream, seconds)
+            children.add(pid)
+            stream.close()
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+
+
+def _grade_and_exit(grade: Grade, stream: socket.socket, seconds: float) -> NoReturn:
+    """In the fork: one submission, whose job is the first line of its stream."""
+    from dlgrade.zygote import die_with_parent
+
+    die_with_parent(0)
+    threading.Thread(target=_end_with, args=[stream.fileno()], daemon=True).start()
+    _limit_itself(seconds)
+    lines = stream.makefile("rwb")
+
+    def emit(event: dict[str, Any]) -> None:
+        lines.write(json.dumps(event).encode() + b"\n")
+        lines.flush()
+
+    try:
+        grade(json.loads(lines.readline()), emit)
+    except BrokenPipeError:  # nobody waits for the report any more
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def _limit_itself(seconds: float) -> None:
+    """Answers that keep this process busy or full end it, and no other submission's."""
+    import resource  # a fork's own: where there is none, nor is this module
+
+    signal.setitimer(signal.ITIMER_REAL, 2 * seconds + 60)  # its signal, unhandled, is the end
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (used + CHECKER_BYTES, hard))
+
+
+def _end_with(stream: int) -> None:
+    """End this process, whatever it does, once the supervisor has hung up; the zygote ends its workers."""
+    hang_up = select.poll()
+    hang_up.register(stream, 0)
+    hang_up.poll()
+    os._exit(0)
+
+
+def _reaped(children: set[int]) -> set[int]:
+    gone = set()
+    for pid in children:
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            gone.add(pid)
+    return gone
 
 
 class Run:
     """The pytest plugin of one run, and what all its submissions share."""
 
-    def __init__(self, request: RunRequest, control: socket.socket, launch: Launcher) -> None:
+    def __init__(self, request: RunRequest, supervisor: Supervisor, launch: Launcher) -> None:
         self._request = request
-        self._control = control
+        self._supervisor = supervisor
         self._launch = launch
         self._settings = request.settings
         self._exercise: Exercise = Course(Path(request.course)).exercise(request.exercise)
-        self._knowledge = Knowledge(self._exercise, request.settings.seed)
+        knowledge = Path(request.folder) / "knowledge"
+        knowledge.mkdir(mode=0o700)
+        self._knowledge = Knowledge(self._exercise, request.settings.seed, knowledge)
         self._faults: list[str] = []
         self._datasets: dict[str, Any] = {}
 
@@ -141,8 +238,8 @@ class Run:
             self._faults.append(f"{report.nodeid}: {report.longreprtext.strip().splitlines()[-1]}")
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Instead of running the items once: say what was collected, and fork for each submission."""
-        with told_in_one_sentence(self._control):
+        """Instead of running the items once: say what was collected, and run them for each submission."""
+        with told_in_one_sentence(self._supervisor):
             if self._faults:
                 raise GraderFault(f"a check cannot be loaded: {'; '.join(self._faults)}")
             items = self._arrange(session.items)
@@ -152,7 +249,7 @@ class Run:
             gc.collect()
             gc.freeze()
             hugepages.collapse()
-            self._serve(items)
+            self._supervisor.serve(lambda job, emit: self._grade(items, job, emit), self._longest(items))
         return True
 
     # --- before the first submission --------------------------------------------------------------
@@ -197,59 +294,16 @@ class Run:
         data = {opened.title: opened.checksum for opened in self._datasets.values()}
         titles = {name: opened.title for name, opened in self._datasets.items()}
         ready = {"event": "ready", "versions": versions, "data": data, "titles": titles}
-        _tell(self._control, ready)
+        self._supervisor.tell(ready)
         for record, _ in items:
-            _tell(self._control, {"event": "collected", "check": asdict(record)})
-        _tell(self._control, {"event": "open"})
+            self._supervisor.tell({"event": "collected", "check": asdict(record)})
+        self._supervisor.tell({"event": "open"})
 
-    # --- one fork for each submission -------------------------------------------------------------
+    # --- each submission --------------------------------------------------------------------------
 
-    def _serve(self, items: list[tuple[Check, pytest.Item]]) -> None:
-        children: set[int] = set()
-        while True:
-            select.select([self._control], [], [], 0.2 if children else None)
-            children -= _reaped(children)
-            try:
-                data, descriptors, _flags, _address = socket.recv_fds(
-                    self._control, MAX_MESSAGE, 1, socket.MSG_DONTWAIT
-                )
-            except BlockingIOError:
-                continue
-            if not data:
-                break
-            stream = socket.socket(fileno=descriptors[0])
-            pid = os.fork()
-            if pid == 0:
-                self._grade_and_exit(items, stream)
-            children.add(pid)
-            stream.close()
-        for pid in children:
-            os.kill(pid, signal.SIGKILL)
-
-    def _grade_and_exit(self, items: list[tuple[Check, pytest.Item]], stream: socket.socket) -> None:
-        from dlgrade.zygote import die_with_parent
-
-        die_with_parent(0)
-        threading.Thread(target=_end_with, args=[stream.fileno()], daemon=True).start()
-        self._limit_itself(len([record for record, _ in items if record.data]))
-        try:
-            self._grade(items, stream)
-        except BrokenPipeError:  # nobody waits for the report any more
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-
-    def _grade(self, items: list[tuple[Check, pytest.Item]], stream: socket.socket) -> None:
-        """In the child: one submission against every check, an event for each result."""
-        lines = stream.makefile("rwb")
-        job = Job(**json.loads(lines.readline()))
-
-        def emit(**event: Any) -> None:
-            lines.write(json.dumps(event).encode() + b"\n")
-            lines.flush()
-
+    def _grade(self, items: list[tuple[Check, pytest.Item]], values: dict[str, Any], emit: Emit) -> None:
+        """One submission against every check, an event for each result."""
+        job = Job(**values)
         with scratch.folder(self._request.folder) as folder:
             workers = self._workers(job, folder)
             grading = Grading(
@@ -259,30 +313,24 @@ class Run:
                 workers=workers,
                 missing=job.missing,
                 problem=job.problem,
-                progress=lambda check, done: emit(event="progress", check=check, done=done),
+                progress=lambda check, done: emit({"event": "progress", "check": check, "done": done}),
                 datasets=self._datasets,
             )
             try:
                 for record, item in items:
-                    emit(event="start", check=record.id)
+                    emit({"event": "start", "check": record.id})
                     result = grading.take_over(job.known.get(record.id)) or judge_item(grading, record, item)
-                    emit(event="check", result=asdict(result))
+                    emit({"event": "check", "result": asdict(result)})
                 output, applied = workers.output, workers.applied
             finally:
                 peak = workers.close()
-        emit(event="done", output=output, applied=applied, peak_memory=peak)
+        emit({"event": "done", "output": output, "applied": applied, "peak_memory": peak})
 
-    def _limit_itself(self, trainings: int) -> None:
-        """Answers that keep this process busy or full end it, and no other submission's.
-
-        The clock is far beyond what the deadlines of all requests add up to.
-        """
-        limits = self._exercise.limits
-        longest = self._budget_seconds + trainings * RUNS * MOST_WALL * limits.training_seconds
-        signal.setitimer(signal.ITIMER_REAL, 2 * longest + 60)  # its signal, unhandled, is the end
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        resource.setrlimit(resource.RLIMIT_AS, (used + CHECKER_BYTES, hard))
+    def _longest(self, items: list[tuple[Check, pytest.Item]]) -> float:
+        """Seconds: what the deadlines of all requests of a submission can add up to."""
+        trainings = sum(record.data is not None for record, _ in items)
+        limit = self._exercise.limits.training_seconds
+        return self._budget_seconds + trainings * RUNS * MOST_WALL * limit
 
     @property
     def _budget_seconds(self) -> float:
@@ -320,19 +368,3 @@ def judge_item(grading: Grading, record: Check, item: pytest.Item) -> Any:
     error = item.stash.get(ERROR, None)
     item.stash[ERROR] = None
     return grading.judge(record, getattr(item, "obj", None), seen, error, start)  # type: ignore[arg-type]
-
-
-def _end_with(stream: int) -> None:
-    """End this process, whatever it does, once the supervisor has hung up; the zygote ends its workers."""
-    hang_up = select.poll()
-    hang_up.register(stream, 0)
-    hang_up.poll()
-    os._exit(0)
-
-
-def _reaped(children: set[int]) -> set[int]:
-    gone = set()
-    for pid in children:
-        if os.waitpid(pid, os.WNOHANG)[0]:
-            gone.add(pid)
-    return gone

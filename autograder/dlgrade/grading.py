@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dlgrade import diagnosis, formula, oracle
@@ -34,8 +37,10 @@ from dlgrade.submitted import Answer, Workers, local_answer
 class Knowledge:
     """What the trusted side knows of right and wrong answers: live for staff, recorded for students."""
 
-    def __init__(self, exercise: Exercise, seed: int) -> None:
+    def __init__(self, exercise: Exercise, seed: int, folder: Path | None = None) -> None:
+        """`folder` is where forks of one run leave for each other what they have learned of mistakes."""
         self.seed = seed
+        self._folder = folder
         self._layouts = exercise.layouts
         self._fingerprints: Mapping[str, Any] = {}
         self._answer = _full_answer(exercise)
@@ -66,19 +71,41 @@ class Knowledge:
         return diagnosis.diagnose(seen, reference, suspects)
 
     def _suspects(self, check: Check, function: Callable[..., Any]) -> tuple[Seen, list[Suspect]]:
-        if self._answer is None:
-            recorded = self._fingerprints.get(check.id, {})
-            return oracle.seen_from_json(recorded.get("reference")), [
-                Suspect(entry["name"], entry["sentence"], oracle.seen_from_json(entry["seen"]))
-                for entry in recorded.get("mistakes", ())
-            ]
-        reference = self.watch(check, function, self._answer)
-        suspects = [
-            Suspect(mistake.name, mistake.sentence, self.watch(check, function, mistake.source(self._answer)))
-            for mistake in self._mistakes
-            if mistake.part == check.part or mistake.caught_by == check.id
+        known = self._fingerprints.get(check.id) if self._answer is None else self._shared(check, function)
+        known = known or {}
+        return oracle.seen_from_json(known.get("reference")), [
+            Suspect(entry["name"], entry["sentence"], oracle.seen_from_json(entry["seen"]))
+            for entry in known.get("mistakes", ())
         ]
-        return reference, suspects
+
+    def _shared(self, check: Check, function: Callable[..., Any]) -> Mapping[str, Any]:
+        """What the check sees of known answers: read if another fork was here before, else found out."""
+        file = self._folder / f"{check.id}.json" if self._folder is not None else None
+        if file is not None and file.is_file():
+            read: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            return read
+        learned = self._learn(check, function)
+        if file is not None:
+            draft = file.with_suffix(f".{os.getpid()}")
+            draft.write_text(json.dumps(learned), encoding="utf-8")
+            draft.rename(file)
+        return learned
+
+    def _learn(self, check: Check, function: Callable[..., Any]) -> Mapping[str, Any]:
+        """Run the check on the reference and on every mistake it may meet."""
+        assert self._answer is not None  # _suspects
+        mistakes = [m for m in self._mistakes if m.part == check.part or m.caught_by == check.id]
+        return {
+            "reference": oracle.seen_to_json(self.watch(check, function, self._answer)),
+            "mistakes": [
+                {
+                    "name": mistake.name,
+                    "sentence": mistake.sentence,
+                    "seen": oracle.seen_to_json(self.watch(check, function, mistake.source(self._answer))),
+                }
+                for mistake in mistakes
+            ],
+        }
 
     def watch(self, check: Check, function: Callable[..., Any], text: str) -> Seen:
         """Run a check on a known answer in this process."""
