@@ -22,7 +22,7 @@ class Dial(nn.Module):
 
     h and c are sums over the text so far, h_t = h_(t-1) + 3 turn[id_t] and
     c_t = c_(t-1) + 3 sin(h_(t-1)) * twist[id_t], so a whole text costs no loop over time; c depends on the
-    order. The logits are `sharpness` times a linear layer of sin(h) and cos(c). In train mode they are
+    order. The logits are `sharpness` times a linear layer of sin(h) and sin(c). In train mode they are
     moved on by one character, which tells whether a function switched the mode.
 
     Its extra state counts [passes, passes that began without a state, passes with gradients switched on],
@@ -49,7 +49,7 @@ class Dial(nn.Module):
         h, c = start if state is None else (part.squeeze(0).unsqueeze(1) for part in state)  # (N, 1, D)
         turned = torch.cat([h, h + SWING * self.turn[ids].cumsum(1)], dim=1)  # (N, 1 + T, D)
         twisted = c + SWING * (turned[:, :-1].sin() * self.twist[ids]).cumsum(1)
-        logits = self._sharpness * self.out(torch.cat([turned[:, 1:].sin(), twisted.cos()], dim=2))
+        logits = self._sharpness * self.out(torch.cat([turned[:, 1:].sin(), twisted.sin()], dim=2))
         logits = logits.roll(1, dims=2) if self.training else logits
         return logits, (turned[:, -1].unsqueeze(0), twisted[:, -1].unsqueeze(0))
 

@@ -38,6 +38,12 @@ def logits_before(toy, prime, added):
 )
 def sample_draws_among_the_top_k_only(submission, oracle):
     """with top_k every character drawn is one of the k likeliest, as often as their softmax says"""
+    toy = CharToy(len(ALPHABET), sharpness=3.0, seed=oracle.seed())
+    submission.method(toy, "train", False)
+    added = drawn(submission, toy, "ace", DRAWS)
+    ids = torch.tensor([ALPHABET.index(character) for character in added])
+    evenly = drawn_evenly(logits_before(toy, "ace", added).log_softmax(1), ids)
+    observe("are all characters drawn equally often without top_k", torch.tensor(float(evenly)))
     for k, temperature in ((1, 2.0), (3, 1.0), (5, 0.5)):
         toy = CharToy(len(ALPHABET), sharpness=3.0, seed=oracle.seed())
         submission.method(toy, "train", False)
@@ -65,7 +71,7 @@ def follows_the_likeliest(submission, toy):
 
 
 def drawn_evenly(logs, ranks):
-    """Whether equal shares of the k explain the draws far better than their log-probabilities (T, k).
+    """Whether equal shares explain the draws (T,) far better than their log-probabilities (T, k).
 
     The ratio of the likelihoods has mean 1 if the draws are right, so it passes 1/c with chance c at most.
     """

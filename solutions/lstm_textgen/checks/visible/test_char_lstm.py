@@ -67,10 +67,12 @@ def char_lstm_goes_on_from_its_state(submission, oracle):
         with torch.no_grad():
             whole, _ = read(model, ids, 8)
             first, state = read(model, ids[:, :4], 8)
-            moved = [bool(value.any()) for value in state]
-            observe("are h and c other than zero after four steps", torch.tensor(moved).double())
+            observe_moved(state)
+            alone, _ = read(model, ids[:, 4:7], 8)
             second, state = read(model, ids[:, 4:7], 8, tuple(state))
             third, _ = read(model, ids[:, 7:], 8, tuple(state))
+        matters = float((second - alone).abs().max()) > 1e-6
+        observe("does a given state matter", torch.tensor(float(matters)))
         pieces = torch.cat([first, second, third], 1)
         wrong = ((pieces - whole).abs().amax((0, 2)) > 1e-4).double()
         observe("steps that differ when read in pieces", wrong)
@@ -144,6 +146,7 @@ def char_lstm_computes_the_lessons_network(submission, oracle):
             expected, state = ours(ids)
             expected_more, _ = ours(more, state)
             logits, state = read(theirs, ids, V)
+            observe_moved(state)
             logits_more, _ = read(theirs, more, V, tuple(state))
         what = f"the log-softmax of CharLSTM{args}"
         close(logits, expected, what)
@@ -164,6 +167,11 @@ def char_lstm_learns_text(submission, contest):
     contest.decide(
         submission, "CharLSTM", 32, 128, 1, limit=1_000_000, epochs=2, batch_size=32, seq_len=32, max_lr=0.01
     )
+
+
+def observe_moved(state):
+    moved = [bool(value.any()) for value in state]
+    observe("are h and c other than zero after some steps", torch.tensor(moved).double())
 
 
 def close(logits, expected, what):
