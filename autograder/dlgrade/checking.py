@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlgrade import hints, places, planning, printers, progress
+from dlgrade import hints, places, planning, printers, progress, spawned
 from dlgrade.checks import Check
 from dlgrade.course import find_course
 from dlgrade.display import printable
-from dlgrade.engine import Run, RunPlan, Zygote
+from dlgrade.engine import RunPlan
 from dlgrade.errors import SubmissionError
 from dlgrade.exercise import Exercise
 from dlgrade.report import Report
@@ -67,10 +67,7 @@ def check(options: CheckOptions) -> int:
     settings = settings_of(options, exercise)
     with progress.shown() as display:
         display.loading()
-        with (
-            Zygote(exercise.preload) as zygote,
-            Run(zygote, RunPlan(exercise, settings, exercise.staff)) as run,
-        ):
+        with spawned.opened(RunPlan(exercise, settings, exercise.staff)) as run:
             display.opened(run.checks, len(submissions))
             reports = list(run.grade(submissions, watch=display.watch))
     with printers.printing(options.format, options.path) as printer:

@@ -104,11 +104,16 @@ def hint(**options: Any) -> int:
 @_course_option
 @click.option("--isolation", type=MODES, help="How your code is confined. [default: the strongest possible]")
 @click.option("--watch", is_flag=True, help="Stay, and check again what each save touches.")
+@click.option(
+    "--spawn", is_flag=True, hidden=True, help="Start each process anew, as systems without fork must."
+)
 @click.option("--debug", is_flag=True, help="Run in one process without score, so that breakpoint() works.")
 def check(**options: Any) -> int:
     """Check your answer at PATH: a .py file, a notebook or its folder."""
-    from dlgrade import checking
+    from dlgrade import checking, spawned
 
+    if options.pop("spawn"):
+        os.environ[spawned.SWITCH] = "1"
     return checking.check(checking.CheckOptions(**options))
 
 

@@ -460,7 +460,8 @@ def _limit(policy: Policy, baseline: int, others: int | None) -> None:
     wanted: dict[int, int | None] = {
         resource.RLIMIT_CORE: 0,  # a core file would hold what the process held
         resource.RLIMIT_CPU: limits.cpu_seconds,
-        resource.RLIMIT_AS: None if policy.devices else baseline + limits.memory_bytes,
+        # without a baseline what torch has mapped is unknown, and a limit could be below it
+        resource.RLIMIT_AS: None if policy.devices or not baseline else baseline + limits.memory_bytes,
         resource.RLIMIT_NPROC: None if others is None else others + limits.threads,
         resource.RLIMIT_NOFILE: limits.open_files,
         resource.RLIMIT_FSIZE: limits.scratch_bytes,
@@ -526,9 +527,14 @@ class Support:
         return self.refused[mode] is None
 
 
+_ELSEWHERE: Final = "isolation is not possible here: it needs Linux, and this is another system"
+
+
 @cache
 def probe() -> Support:
     """Enter each mode in a throwaway child and see; once per process."""
+    if sys.platform != "linux":
+        return Support({"full": _ELSEWHERE, "core": _ELSEWHERE, "none": None})
     return Support({"full": _try("full"), "core": _try("core"), "none": None})
 
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dlgrade import changes, hinting, hints, keyboard, progress
+from dlgrade import changes, hinting, hints, keyboard, progress, spawned
 from dlgrade.checking import CheckOptions, refuse_unreadable, settings_of, view_of
 from dlgrade.checks import Check
-from dlgrade.engine import Run, RunPlan, Zygote
+from dlgrade.engine import Run, RunPlan
 from dlgrade.errors import UsageError
 from dlgrade.exercise import Exercise
 from dlgrade.keyboard import Keys
@@ -27,6 +27,7 @@ from dlgrade.places import place
 from dlgrade.report import CheckResult, Report
 from dlgrade.saves import Saves
 from dlgrade.source import Outline, SyntaxProblem, outline
+from dlgrade.spawned import SpawnedRun
 from dlgrade.submission import FORMATS, Submission, find_submissions
 
 if TYPE_CHECKING:
@@ -59,8 +60,7 @@ def watch(options: CheckOptions, exercise: Exercise) -> int:
     with ExitStack() as stack:
         with progress.shown() as display:
             display.loading()
-            zygote = stack.enter_context(Zygote(exercise.preload))
-            run = stack.enter_context(Run(zygote, RunPlan(exercise, settings, exercise.staff)))
+            run = stack.enter_context(spawned.opened(RunPlan(exercise, settings, exercise.staff)))
         keys = Keys(None) if options.format == "json" else stack.enter_context(keyboard.opened(sys.stdin))
         return _Watch(run, exercise, options, saves, keys, console(sys.stdout)).until_quit()
 
@@ -144,7 +144,7 @@ def _line_of(found: Outline, name: str) -> int:
 class _Watch:
     """One user in front of one answer."""
 
-    run: Run
+    run: Run | SpawnedRun
     exercise: Exercise
     options: CheckOptions
     saves: Saves

@@ -60,18 +60,25 @@ def die_with_parent(parent: int) -> None:
 
 
 def preload(names: list[str]) -> None:
+    """Load what every worker needs, and settle it in memory that forks share."""
+    load(names)
+    from dlgrade import hugepages
+
+    gc.collect()
+    gc.freeze()
+    hugepages.collapse()
+
+
+def load(names: list[str]) -> None:
     """Import what every worker needs, and pay for the first optimizer: torch then imports its compiler."""
     import torch
 
     torch.set_num_threads(1)  # before any tensor operation: a thread pool does not survive a fork
     for name in names:
         importlib.import_module(name)
-    from dlgrade import hugepages, sandbox, worker  # noqa: F401  what every fork would import again
+    from dlgrade import sandbox, worker  # noqa: F401  what every fork would import again
 
     torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1).step()
-    gc.collect()
-    gc.freeze()
-    hugepages.collapse()
 
 
 class Zygote:
