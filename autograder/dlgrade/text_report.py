@@ -208,6 +208,8 @@ class _Page:
         points = _points(check.points, check.max_points)
         yield self._row(check.verdict, title, points, "dim" if passed else "red")
         if passed:
+            if check.measured is not None:  # a figure against its threshold is worth reading either way
+                yield from (_indented(Text(line)) for line in safe_lines(check.message, MESSAGE_LINES))
             return
         if self._same is None or (check.hidden and check.message != self._same.message):
             yield from self._came_back(check)
