@@ -213,7 +213,7 @@ def descend_ends_where_the_reference_does(submission, oracle):
 @check(part="Classifier", points=4, kind="accuracy", tier="cpu", data="cifar10", help="train longer")
 def classifier_predicts(submission, contest):
     """pictures never seen are told apart"""
-    contest.decide(submission, "Classifier", 10, limit=2000, epochs=2, batch_size=100, max_lr=0.01)
+    contest.decide(submission, "Classifier", 10, limit=5000, epochs=3, batch_size=100, max_lr=0.01)
 '''
 
 MISTAKES = """\
