@@ -96,12 +96,14 @@ class Knowledge:
         assert self._answer is not None  # _suspects
         mistakes = [m for m in self._mistakes if m.part == check.part or m.caught_by == check.id]
         return {
-            "reference": oracle.seen_to_json(self.watch(check, function, self._answer)),
+            "reference": oracle.seen_to_json(self.watch(check, function, self._answer), digits=17),
             "mistakes": [
                 {
                     "name": mistake.name,
                     "sentence": mistake.sentence,
-                    "seen": oracle.seen_to_json(self.watch(check, function, mistake.source(self._answer))),
+                    "seen": oracle.seen_to_json(
+                        self.watch(check, function, mistake.source(self._answer)), digits=17
+                    ),
                 }
                 for mistake in mistakes
             ],

@@ -131,15 +131,15 @@ class ReplayPeer:
 # --- fingerprints: what `build` records for students ----------------------------------------------
 
 
-def seen_to_json(seen: Seen) -> dict[str, Any]:
-    """A run's observations as JSON numbers."""
+def seen_to_json(seen: Seen, *, digits: int = 9) -> dict[str, Any]:
+    """A run's observations as JSON numbers of so many significant digits; 17 keep every bit."""
     return {
         "ending": seen.ending,
         "observations": [
             {
                 "name": observation.name,
                 "shape": list(observation.value.shape),
-                "values": [_number(value) for value in observation.value.reshape(-1).tolist()],
+                "values": [_number(value, digits) for value in observation.value.reshape(-1).tolist()],
                 "tolerance": observation.tolerance,
             }
             for observation in seen.observations
@@ -162,9 +162,9 @@ def seen_from_json(values: Mapping[str, Any] | None) -> Seen:
     return Seen(observations, values["ending"])
 
 
-def _number(value: float) -> float | str:
-    """Nine significant digits, which tell float32 values apart; text for what JSON has no number for."""
-    return float(f"{value:.9g}") if math.isfinite(value) else str(value)
+def _number(value: float, digits: int) -> float | str:
+    """A rounded number, or text for what JSON has no number for."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else str(value)
 
 
 def load_fingerprints(file: Path) -> Mapping[str, Any]:

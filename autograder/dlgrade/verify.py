@@ -117,7 +117,7 @@ def _as_student(
         if check.verdict != PASSED:
             yield f"without staff files the full answer: {_told(check)}"
     for mistake in named:
-        told = _diagnoses(reports[mistake.name])
+        told = _diagnoses(reports[mistake.name], mistake.part)
         if told != {mistake.name} and not mistake.near_miss:
             yield f"without staff files mistake '{mistake.name}' is diagnosed as {_listed(told)}"
 
@@ -163,15 +163,20 @@ def _judge_mistake(proof: Proof, mistake: Mistake, report: Report) -> None:
         )
         return
     proof.caught += 1
-    told = _diagnoses(report)
+    told = _diagnoses(report, mistake.part)
     if told == {mistake.name}:
         proof.diagnosed += 1
     elif not mistake.near_miss:
         proof.problems.append(f"mistake '{mistake.name}' is diagnosed as {_listed(told)}")
 
 
-def _diagnoses(report: Report) -> set[str]:
-    return {check.diagnosis["mistake"] for check in report.checks if check.diagnosis}
+def _diagnoses(report: Report, part: str) -> set[str]:
+    """Names given at the checks of one part.
+
+    Elsewhere a mistake may rightly show as another's: `fit` with an `evaluate` that moves no batches to
+    the device moves no validation batches.
+    """
+    return {check.diagnosis["mistake"] for check in report.checks if check.diagnosis and check.part == part}
 
 
 def _listed(names: set[str]) -> str:
