@@ -17,7 +17,7 @@ import torch
 
 from dlgrade.arrangements import Layer, Shapes, Values, arrangements, by_unique_shape, in_order
 from dlgrade.observation import took_path
-from dlgrade.outcome import Unmappable
+from dlgrade.outcome import CheckFailed, Unmappable
 from dlgrade.proxy import RemoteModule
 
 MOST_TRIALS: Final = 400  # a probe takes about 3 ms; more arrangements than this are nobody's answer
@@ -55,9 +55,12 @@ def transplant(
 
     Raises:
         Unmappable: no arrangement fits, or several do and none is proved.
+        CheckFailed: the answer has nothing to learn with, so no other check can decide for it.
     """
     values = {name: value for name, value in values.items() if value.is_floating_point()}
     shapes = _places(target, values)
+    if values and not shapes:
+        raise CheckFailed(f"{what} has no parameters at all, so there is nothing that it could learn")
     named = _by_name(values, shapes)
     if named is not None and (probe is None or not layouts):
         return _settle(target, named, "by name")

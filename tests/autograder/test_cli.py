@@ -64,8 +64,8 @@ def test_help_lists_the_commands_in_the_order_in_which_they_are_met(tmp_path):
     """list, start, hint and check come first, what staff do after them."""
     text = dlgrade("--help", cwd=tmp_path).stdout
     names = re.findall(r"^  ([a-z]+) ", text.partition("Commands:")[2], re.MULTILINE)
-    assert names[:7] == ["list", "start", "hint", "check", "grade", "build", "verify"]
-    assert "data" in names
+    assert names[:5] == ["list", "start", "hint", "check", "grade"]
+    assert names.index("build") < names.index("verify") < names.index("data")
 
 
 def test_list_names_every_exercise_with_its_parts(course):
