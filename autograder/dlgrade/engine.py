@@ -311,12 +311,23 @@ def report_of(plan: RunPlan, checks: Iterable[Check], ready: Mapping[str, Any], 
         seconds=time.monotonic() - flight.start,
         peak_memory={"worker": done.get("peak_memory", 0)},
         versions=ready.get("versions", {}),
-        advice=flight.submission.notes,
+        advice=(*flight.submission.notes, *_defined_twice(flight.submission)),
         output=done.get("output", ""),
         fault=None if flight.done else "the checker of this submission ended before it was done",
         hidden_left=0 if plan.hidden else plan.exercise.hidden.count,
         hints=hints.used(flight.submission, plan.exercise),
     )
+
+
+def _defined_twice(submission: Submission) -> Iterator[str]:
+    """Advice on names of which only the last definition counts."""
+    from dlgrade.source import outline
+
+    with contextlib.suppress(SubmissionError):  # told as the submission's problem
+        for name, lines in outline(submission.text, submission.name).duplicates.items():
+            if name != "_":  # by custom the name of what needs none
+                at = ", ".join(map(str, lines))
+                yield f"{name} is defined on lines {at}, and Python uses the last"
 
 
 def _lost(check: Check) -> CheckResult:

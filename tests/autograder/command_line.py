@@ -16,14 +16,14 @@ def environment(**changed: str) -> dict[str, str]:
 
 
 def dlgrade(*arguments: object, cwd: Path, **changed: str) -> subprocess.CompletedProcess[str]:
-    """Run to the end, at most two minutes; stdout and stderr are pipes, so no terminal."""
+    """Run to the end, at most ten minutes; stdout and stderr are pipes, so no terminal."""
     return subprocess.run(
         [DLGRADE, *map(str, arguments)],
         cwd=cwd,
         env=environment(**changed),
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
