@@ -1,0 +1,197 @@
+"""What SimpleRNN and LSTMModel must compute: one output for each sequence, after its last step."""
+
+from math import prod
+
+import torch
+
+from dlgrade import compare, structure
+from dlgrade.checks import check
+from dlgrade.observation import observe
+from dlgrade.outcome import CheckFailed
+
+
+def built(submission, name, *args, **kwargs):
+    """A module of the answer in eval mode, where dropout is off."""
+    model = submission.build(name, *args, **kwargs)
+    if not isinstance(model, torch.nn.Module):
+        raise CheckFailed(f"{name} is no nn.Module")
+    return model.eval()
+
+
+def one_output_for_each_sequence(submission, oracle, name, *layers):
+    for examples, steps, features, outputs in ((4, 6, 3, 2), (1, 5, 2, 4), (3, 1, 5, 1)):
+        model = built(submission, name, features, 7, *layers, outputs)
+        with torch.no_grad():
+            found = model(oracle.normal(examples, steps, features))
+        what = f"{name} of {examples} sequences of {steps} steps"
+        compare.tensor(found, what=what, shape=(examples, outputs), dtype=torch.float32)
+
+
+def the_references_output(submission, oracle, name, sizes):
+    for args, examples, steps in sizes:
+        ours = oracle.build(name, *args).eval()
+        probe = (oracle.normal(5, 3, args[0]),)
+        theirs = built(submission, name, *args, weights=ours, probe=probe)
+        x = oracle.normal(examples, steps, args[0])
+        with torch.no_grad():
+            compare.close(theirs(x), ours(x), what=f"{name}{args} of {examples} sequences of {steps} steps")
+
+
+def reads_every_step_of_each_sequence(submission, oracle, name, *layers):
+    model = built(submission, name, 3, 8, *layers, 2)
+    x = oracle.normal(4, 6, 3)
+    structure.batch_independence(model, x)
+    leaf = x.clone().requires_grad_()
+    found = compare.tensor(model(leaf), what="the output", shape=(4, 2))
+    (gradient,) = torch.autograd.grad(found.sum(), leaf, allow_unused=True)
+    gradient = compare.tensor(gradient, what="the gradient with respect to the input", shape=(4, 6, 3))
+    unread = gradient.abs().amax((0, 2)) <= 1e-9 * gradient.abs().max()
+    observe("time steps without influence", unread.double())
+    steps = unread.nonzero().flatten().tolist()
+    compare.require(not steps, f"the output does not depend on time step {steps[:1]} of 0..5")
+
+
+def keeps_nothing_between_calls(submission, oracle, name, *layers):
+    first, second = (built(submission, name, 3, 6, *layers, 2) for _ in range(2))
+    second.load_state_dict(first.state_dict())
+    x, other = oracle.normal(3, 4, 3), oracle.normal(3, 4, 3)
+    with torch.no_grad():
+        fresh, alike = (compare.tensor(m(x), what="the output", shape=(3, 2)) for m in (first, second))
+        compare.tensor(first(other), what="the output", shape=(3, 2))
+        again = compare.tensor(first(x), what="the output", shape=(3, 2))
+        fewer = compare.tensor(first(x[:2]), what="the output", shape=(2, 2))
+    random = float((fresh - alike).abs().max()) > 1e-5
+    kept = float((fresh - again).abs().max()) > 1e-5
+    mixed = float((fresh[:2] - fewer).abs().max()) > 1e-5
+    seen = torch.tensor([random, kept, mixed]).double()
+    observe("[differs from a copy, differs after other calls, differs in a smaller batch]", seen)
+    compare.require(not random, "two models with the same weights give different outputs")
+    compare.require(not kept, "the output for a sequence depends on what the model read in earlier calls")
+    compare.require(
+        not mixed, "the output for a sequence depends on the size of its batch, or on earlier calls"
+    )
+
+
+@check(
+    part="SimpleRNN",
+    points=1,
+    kind="shape",
+    help="The output of the last time step alone goes through the linear layer: (N, D) to (N, O).",
+)
+def simple_rnn_gives_one_output_for_each_sequence(submission, oracle):
+    """the output is (N, output_size), whatever the number of steps"""
+    one_output_for_each_sequence(submission, oracle, "SimpleRNN")
+
+
+@check(
+    part="SimpleRNN",
+    points=2,
+    kind="property",
+    needs=("simple_rnn_gives_one_output_for_each_sequence",),
+    help="Is the input read with the batch first? And which time step's hidden state has read everything?",
+)
+def simple_rnn_reads_every_step_of_each_sequence(submission, oracle):
+    """the output of an example depends on every step of that example, and on no other example"""
+    reads_every_step_of_each_sequence(submission, oracle, "SimpleRNN")
+
+
+@check(
+    part="SimpleRNN",
+    points=2,
+    kind="property",
+    needs=("simple_rnn_gives_one_output_for_each_sequence",),
+    help="Each call starts from a hidden state of zeros.",
+)
+def simple_rnn_keeps_nothing_between_calls(submission, oracle):
+    """a sequence gives the same output whatever the model read before"""
+    keeps_nothing_between_calls(submission, oracle, "SimpleRNN")
+
+
+@check(
+    part="SimpleRNN",
+    points=3,
+    kind="value",
+    needs=("simple_rnn_gives_one_output_for_each_sequence",),
+    otherwise=("simple_rnn_reads_every_step_of_each_sequence", "simple_rnn_keeps_nothing_between_calls"),
+    help="One layer with tanh, from a state of zeros; its last hidden state through one linear layer.",
+)
+def simple_rnn_computes_the_lessons_network(submission, oracle):
+    """with the reference's weights, the output is the reference's"""
+    sizes = (((3, 5, 2), 4, 6), ((1, 4, 3), 2, 9), ((6, 2, 1), 5, 1))
+    the_references_output(submission, oracle, "SimpleRNN", sizes)
+
+
+@check(
+    part="LSTMModel",
+    points=1,
+    kind="shape",
+    help="The top layer's hidden state of the last step goes through the linear layer: (N, D) to (N, O).",
+)
+def lstm_model_gives_one_output_for_each_sequence(submission, oracle):
+    """the output is (N, output_size), whatever the number of steps and layers"""
+    for layers in (1, 3):
+        one_output_for_each_sequence(submission, oracle, "LSTMModel", layers)
+
+
+@check(
+    part="LSTMModel",
+    points=2,
+    kind="property",
+    needs=("lstm_model_gives_one_output_for_each_sequence",),
+    help="h_n is (layers, N, D): a view to (N, ...) mixes the examples. Is the input read batch first?",
+)
+def lstm_model_reads_every_step_of_each_sequence(submission, oracle):
+    """the output of an example depends on every step of that example, and on no other example"""
+    for layers in (1, 2):
+        reads_every_step_of_each_sequence(submission, oracle, "LSTMModel", layers)
+
+
+@check(
+    part="LSTMModel",
+    points=2,
+    kind="property",
+    needs=("lstm_model_gives_one_output_for_each_sequence",),
+    help="Each call starts from a hidden and a cell state of zeros.",
+)
+def lstm_model_keeps_nothing_between_calls(submission, oracle):
+    """a sequence gives the same output whatever the model read before"""
+    keeps_nothing_between_calls(submission, oracle, "LSTMModel", 2)
+
+
+@check(
+    part="LSTMModel",
+    points=2,
+    kind="structure",
+    needs=("lstm_model_gives_one_output_for_each_sequence",),
+    help="Give num_layers to the LSTM: each layer has weights of its own, and reads the layer below.",
+)
+def lstm_model_stacks_its_layers(submission, oracle):
+    """each further layer adds an LSTM layer's weights, and all of them learn"""
+    width, counts = 5, []
+    for layers in (1, 2, 3):
+        model = built(submission, "LSTMModel", 4, width, layers, 2)
+        counts.append(sum(prod(entry.shape) for entry in model.layout.parameters))
+        structure.every_parameter_learns(model, oracle.normal(8, 5, 4), steps=2)
+    added = [counts[1] - counts[0], counts[2] - counts[1]]
+    observe("numbers that a layer adds", torch.tensor(added).double())
+    compare.require(
+        min(added) >= 8 * width**2, f"a further layer adds {min(added)} parameters, too few for an LSTM"
+    )
+
+
+@check(
+    part="LSTMModel",
+    points=3,
+    kind="value",
+    needs=("lstm_model_gives_one_output_for_each_sequence",),
+    otherwise=(
+        "lstm_model_reads_every_step_of_each_sequence",
+        "lstm_model_keeps_nothing_between_calls",
+        "lstm_model_stacks_its_layers",
+    ),
+    help="nn.LSTM's output is the top layer's hidden state at every step. Which step, which layer, h or c?",
+)
+def lstm_model_computes_the_lessons_network(submission, oracle):
+    """with the reference's weights, the output in eval mode is the reference's"""
+    sizes = (((3, 5, 2, 4), 3, 6), ((2, 4, 1, 3), 4, 1), ((5, 3, 3, 1), 2, 7))
+    the_references_output(submission, oracle, "LSTMModel", sizes)
