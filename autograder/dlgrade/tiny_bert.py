@@ -34,7 +34,7 @@ def tiny_tokenizer() -> BertTokenizer:
     return BertTokenizer(vocab=vocabulary, do_lower_case=True)
 
 
-class TinyBert(BertModel):  # type: ignore[no-untyped-call]  # transformers is not typed
+class TinyBert(BertModel):
     """A BertModel that remembers how it was called last, so that a check can say what went wrong.
 
     told: the attention mask it was given, None if it got none.
