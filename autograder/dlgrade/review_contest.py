@@ -29,7 +29,7 @@ class ReviewContest(Contest):
     """One decision by accuracy on held-out sentences: up to three independent runs."""
 
     examples: ClassVar[str] = "sentences"
-    batch: ClassVar[int] = 64  # which takes a second or two; a request has twenty
+    batch: ClassVar[int] = 16  # a fraction of a second of one core; a request has twenty on a busy one
 
     def accuracy(self, submission: Answer, name: str, *args: Any, run: int = 0, **recipe: Any) -> float:
         """Fine-tune `name(encoder, 2, *args)` once; count what a worker with only the weights gets right."""
