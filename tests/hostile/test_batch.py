@@ -1,4 +1,4 @@
-"""A batch of two hundred submissions, a third of them hostile, and the suite in every mode and as every user."""
+"""A batch of two hundred submissions, a third hostile, and the suite in every mode and as every user."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def test_two_hundred_submissions_a_third_hostile(tmp_path):
     exercise = places.course.exercise("target")
     settings = RunSettings("quick", suite.SEED, mode=suite.strongest())
     with Zygote(["torch"]) as zygote, Run(zygote, RunPlan(exercise, settings, hidden=True)) as run:
-        alone = {text: score for text, score in _alone(run, honest)}
+        alone = dict(_alone(run, honest))
         start = time.monotonic()
         reports = {report.submission: report for report in run.grade(mixed, jobs=2)}
         took = time.monotonic() - start
