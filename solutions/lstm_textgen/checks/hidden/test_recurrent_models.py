@@ -36,7 +36,7 @@ def the_references_derivatives(submission, oracle, name, *args):
     expected = input_gradient(ours, x, weights)
     scale = float(expected.abs().max())
     what = "the gradient with respect to the input, step by step"
-    compare.close(input_gradient(theirs, x, weights) / scale, expected / scale, what=what, atol=1e-4)
+    compare.close(input_gradient(theirs, x, weights) / scale, expected / scale, what=what, atol=2e-5)
 
 
 def sizes(silent, steady):
