@@ -177,7 +177,7 @@ def observe_moved(state):
 def close(logits, expected, what):
     drift = 10 * float(getattr(expected, "drift", 0.0))
     compare.close(
-        log_softmax(logits, 2), log_softmax(expected, 2), what=what, rtol=1e-4, atol=max(1e-4, drift)
+        log_softmax(logits, 2), log_softmax(expected, 2), what=what, rtol=1e-5, atol=max(2e-5, drift)
     )
 
 
