@@ -51,7 +51,7 @@ def forked_from(pid: int) -> set[int]:
     }
 
 
-def wait_until(condition, seconds: float = 60.0) -> bool:
+def wait_until(condition, seconds: float = 240.0) -> bool:
     """Poll until it holds; False if it does not within that time."""
     end = time.monotonic() + seconds
     while not condition():

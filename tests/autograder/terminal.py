@@ -39,7 +39,7 @@ class Terminal:
         self._stream.feed(text)
         return True
 
-    def until(self, *wanted: str, seconds: float = 120.0) -> str:
+    def until(self, *wanted: str, seconds: float = 240.0) -> str:
         """Read until the screen shows all of `wanted`, and return the screen."""
         end = time.monotonic() + seconds
         while not all(text in self.text for text in wanted):
