@@ -82,7 +82,9 @@ class Warm:
     def __init__(self, student: Student, stack: ExitStack) -> None:
         exercise = student.exercise
         mode, _ = planning.practice_isolation(None)
-        settings = RunSettings("quick", PUBLISHED_SEED, threads=planning.worker_threads(1), mode=mode)
+        settings = RunSettings(
+            "quick", PUBLISHED_SEED, threads=planning.worker_threads(1, "quick"), mode=mode
+        )
         zygote = stack.enter_context(Zygote(exercise.preload))
         self._run = stack.enter_context(Run(zygote, RunPlan(exercise, settings, hidden=False)))
         [self._submission] = find_submissions(student.file, exercise)

@@ -51,7 +51,7 @@ def debug(options: CheckOptions, exercise: Exercise) -> int:
             f"part '{part}' of exercise '{exercise.id}' has no visible check that can be debugged"
         )
     print(f"dlgrade: {NOTICE}", file=sys.stderr)
-    torch.set_num_threads(planning.worker_threads(jobs=1))
+    torch.set_num_threads(planning.worker_threads(1, "quick"))
     knowledge = Knowledge(exercise, planning.practice_seed(exercise, options.seed))
     return _run_all(found, submission, exercise, knowledge)
 

@@ -100,7 +100,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def worker_threads(jobs: int, tier: str = "cpu") -> int:
+def worker_threads(jobs: int, tier: str) -> int:
     """Threads for torch in each of `jobs` workers that run at a time.
 
     The small tensors of quick checks gain nothing by a second one, and on a busy machine they lose: two

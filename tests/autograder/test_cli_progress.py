@@ -112,8 +112,8 @@ def test_grading_uses_the_strongest_isolation_there_is():
 def test_threads_are_the_cores_shared_among_jobs():
     """At least one each, and together no more than there are cores where that is possible."""
     cores = planning.cores()
-    assert planning.worker_threads(1) == cores
-    assert planning.worker_threads(10 * cores) == 1
+    assert planning.worker_threads(1, "cpu") == cores
+    assert planning.worker_threads(10 * cores, "cpu") == 1
 
 
 def test_the_gpu_device_is_the_drivers():

@@ -140,7 +140,7 @@ class GradeParts(StaffFolder, Execute):  # type: ignore[misc]
         return RunSettings(
             tier=tier,
             seed=seed,
-            threads=planning.worker_threads(jobs=1),
+            threads=planning.worker_threads(1, tier),
             mode=mode,
             device=planning.device_of(tier),
         )
