@@ -87,6 +87,8 @@ def test_the_suite_as_an_ordinary_user():
             REPOSITORY / "tests/sandbox/as_user.py",
             "-m",
             "pytest",
+            "-n",
+            "0",
             "-s",
             "-m",
             "slow",

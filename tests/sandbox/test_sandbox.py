@@ -629,7 +629,7 @@ def test_all_of_this_holds_for_an_ordinary_user():
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
         here = Path(__file__).parent
-        command = [sys.executable, here / "as_user.py", "-m", "pytest", "-p", "no:cacheprovider", "-rs", here]
+        command = [sys.executable, here / "as_user.py", "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "-rs", here]
         environment = {"TMPDIR": folder, "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True)
     print(done.stdout)
