@@ -1,133 +1,156 @@
-"""Measures what a correct answer reaches, and sets the threshold of each accuracy check by it.
+"""An exercise's calibration.json: what its thresholds are, and what they rest on.
 
-The rule: one decision is up to three independent runs. From twelve seeds on, a run fails a correct
-answer at most one time in ten (one-sided normal tolerance bound at 95 % confidence: the mean minus
-2.21 standard deviations for 12 seeds), so the decision at most one time in a thousand. With fewer
-seeds the threshold is the mean minus five standard deviations and marked provisional. Where lower is
-better, the deviations are added.
+    thresholds    check → data set → threshold, rule, bound, figures of correct answers, versions, keys
+    near_misses   check → data set → mistake → figures and the power of the decision against it
+    gpu           a sentence, as long as no figure was measured on a GPU
+
+Students receive `thresholds`; names of mistakes lie apart from them.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
-import statistics
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Final
 
-from dlgrade.engine import Run, RunPlan, Zygote
-from dlgrade.errors import CourseError, GraderFault
+from dlgrade import calibration_source, decision
+from dlgrade.calibration_source import DataInUse
+from dlgrade.checks import Check
+from dlgrade.errors import CourseError
 from dlgrade.exercise import Exercise
-from dlgrade.observation import HIGHER, LOWER
-from dlgrade.outcome import PASSED
-from dlgrade.report import Report
-from dlgrade.runsettings import RunSettings
-from dlgrade.submission import Submission
+from dlgrade.runlog import Trial
 
-ENOUGH_SEEDS: Final = 12
-FACTOR: Final = 2.21  # tolerance factor for 90 % of a normal law at 95 % confidence from 12 values
-PROVISIONAL_FACTOR: Final = 5.0
+FILE: Final = "calibration.json"
+NOT_ON_A_GPU: Final = "no figure was measured on a GPU"
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one accuracy check measured over seeds, on one data set."""
+    """What one accuracy check came to on one data set: trials of the full answer, and of near misses."""
 
     check: str
-    data: str
-    checksum: str
-    values: tuple[float, ...]
-    seconds: tuple[float, ...]
-    versions: dict[str, str]
-    better: str = HIGHER
+    data: DataInUse
+    source: str
+    tier: str
+    device: str
+    versions: Mapping[str, str]
+    answers: Sequence[Trial]
+    near_misses: Mapping[str, Sequence[Trial]]
 
-    def entry(self, tier: str, device: str) -> dict[str, Any]:
-        """The threshold and what it rests on, for calibration.json."""
-        mean, deviation = statistics.fmean(self.values), statistics.stdev(self.values)
-        provisional = len(self.values) < ENOUGH_SEEDS
-        factor = PROVISIONAL_FACTOR if provisional else FACTOR
-        sign, worst = (
-            ("+", mean + factor * deviation) if self.better == LOWER else ("-", mean - factor * deviation)
-        )
+    @property
+    def key(self) -> str:
+        """What the entry is filed under."""
+        return decision.gpu_key(self.data.title) if self.tier == "gpu" else self.data.title
+
+    def entry(self) -> dict[str, Any]:
+        """The threshold and what it rests on.
+
+        Raises:
+            CourseError: an answer that learned nothing would reach it.
+        """
+        first = self.answers[0]
+        rule = decision.set_by([trial.figure for trial in self.answers], first.better)
+        # of stand-ins that each run draws anew, what is easiest to reach
+        baseline = decision.best([trial.baseline for trial in self.answers], first.better)
+        if not decision.worse(baseline, rule["threshold"], first.better):
+            raise CourseError(
+                f"threshold {rule['threshold']:.4f} of {self.check} on {self.data.title} is worthless: an "
+                f"answer that learned nothing reaches {baseline:.4f}; have the check train longer or on more"
+            )
         return {
-            "threshold": round(worst, 4),
-            "better": self.better,
-            "provisional": provisional,
-            "rule": f"mean {sign} {factor:g} standard deviations of {len(self.values)} seeds",
-            "mean": round(mean, 4),
-            "deviation": round(deviation, 4),
-            "values": [round(value, 4) for value in self.values],
-            "seconds": round(statistics.fmean(self.seconds), 1),
-            "tier": tier,
-            "device": device,
-            "checksum": self.checksum,
-            "versions": self.versions,
+            **rule,
+            "baseline": round(baseline, decision.DIGITS),
+            "seconds": round(fmean(trial.seconds for trial in self.answers), 1),
+            **_spent(self.answers),
+            "tier": self.tier,
+            "device": self.device,
+            "checksum": self.data.checksum,
+            "source": self.source,
+            "versions": dict(self.versions),
+        }
+
+    def near_entry(self, threshold: float) -> dict[str, Any]:
+        """Figures of each near miss and the power of the decision against it."""
+        return {
+            name: {
+                "values": [round(trial.figure, decision.DIGITS) for trial in trials],
+                "power": round(decision.power([t.figure for t in trials], threshold, trials[0].better), 3),
+            }
+            for name, trials in self.near_misses.items()
         }
 
 
-def measure(
-    exercise: Exercise,
-    *,
-    tier: str,
-    seeds: int,
-    mode: str,
-    threads: int,
-    device: str = "cpu",
-    watch: Callable[[int, Report], None] = lambda _seed, _report: None,
-) -> list[Measurement]:
-    """Grade the full answer over fresh seeds; one measurement for each accuracy check of the tier.
+def store(exercise: Exercise, measurements: Iterable[Measurement]) -> Path:
+    """Write calibration.json, keeping what it says of other data sets and checks.
 
     Raises:
-        GraderFault: the full answer does not pass another check, so its figures mean nothing.
+        CourseError: a threshold is worthless; it is not written, the others are.
     """
-    if seeds < 2:
-        raise CourseError(f"{seeds} seeds tell no spread; expected at least 2")
-    answer = (exercise.folder / f"{exercise.id}.py").read_text(encoding="utf-8")
-    submission = Submission("answer", "answer", answer, Path(exercise.id), "py")
-    found: dict[str, list[tuple[float, float]]] = {}
-    better: dict[str, str] = {}
-    with Zygote(exercise.preload) as zygote:
-        for index in range(seeds):
-            settings = RunSettings(
-                tier, secrets.randbits(62), threads=threads, mode=mode, device=device, measure=True
-            )
-            with Run(zygote, RunPlan(exercise, settings, hidden=False)) as run:
-                [report] = run.grade([submission])
-                ready, data_of = run.ready, {check.id: check.data for check in run.checks}
-            _refuse_failure(report)
-            watch(index, report)
-            for check in report.checks:
-                if check.measured is not None:
-                    better[check.id] = check.better
-                    found.setdefault(check.id, []).append((check.measured, check.seconds))
-    return [
-        Measurement(
-            check,
-            ready["titles"][data_of[check]],
-            ready["data"][ready["titles"][data_of[check]]],
-            tuple(value for value, _ in pairs),
-            tuple(seconds for _, seconds in pairs),
-            ready["versions"],
-            better[check],
-        )
-        for check, pairs in found.items()
-    ]
-
-
-def _refuse_failure(report: Report) -> None:
-    for check in report.counted:
-        if check.verdict != PASSED:
-            raise GraderFault(f"the full answer does not pass {check.id}: {check.verdict} {check.message}")
-
-
-def store(exercise: Exercise, measurements: list[Measurement], *, tier: str, device: str) -> Path:
-    """Write thresholds into the exercise's calibration.json, keeping those of other data sets and checks."""
-    file = exercise.folder / "calibration.json"
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    thresholds = content.setdefault("thresholds", {})
+    content, refused = read(exercise), []
     for measurement in measurements:
-        thresholds.setdefault(measurement.check, {})[measurement.data] = measurement.entry(tier, device)
-    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        try:
+            entry = measurement.entry()
+        except CourseError as error:
+            refused.append(error)
+            continue
+        _put(content, "thresholds", measurement, entry)
+        _put(content, "near_misses", measurement, measurement.near_entry(entry["threshold"]))
+    entries = [entry for by_data in content["thresholds"].values() for entry in by_data.values()]
+    content.pop("gpu", None)
+    if not any(entry.get("tier") == "gpu" for entry in entries):
+        content["gpu"] = NOT_ON_A_GPU
+    file = exercise.folder / FILE
+    draft = file.with_suffix(".draft")
+    draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    draft.replace(file)
+    if refused:
+        raise refused[0]
     return file
+
+
+def _put(content: dict[str, Any], section: str, measurement: Measurement, values: dict[str, Any]) -> None:
+    by_data = content.setdefault(section, {}).setdefault(measurement.check, {})
+    by_data.pop(measurement.key, None)
+    if values:
+        by_data[measurement.key] = values
+
+
+def read(exercise: Exercise) -> dict[str, Any]:
+    """What the exercise's calibration.json holds, or the empty form of it."""
+    file = exercise.folder / FILE
+    empty: dict[str, Any] = {"thresholds": {}, "near_misses": {}}
+    return {**empty, **json.loads(file.read_text(encoding="utf-8"))} if file.is_file() else empty
+
+
+def problems(exercise: Exercise, checks: Iterable[Check]) -> Iterator[str]:
+    """A sentence for each accuracy check without a valid calibration, on stand-ins and on the data in use."""
+    for check in checks:
+        if check.data is None:
+            continue
+        stand_in = calibration_source.stand_in(check.data)
+        for data in dict.fromkeys([stand_in, calibration_source.data_in_use(check.data)]):
+            entry = exercise.thresholds.get(check.id, {}).get(data.title)
+            command = f"dlgrade calibrate {exercise.id}" + (" --stand-in" if data == stand_in else "")
+            if problem := _problem(entry, data, calibration_source.source_key(exercise, check)):
+                yield f"the threshold of {check.id} on {data.title} {problem}; run '{command}'"
+
+
+def _problem(entry: Mapping[str, Any] | None, data: DataInUse, source: str) -> str | None:
+    if entry is None:
+        return "was never measured"
+    if entry.get("source") != source:
+        return "was measured on another answer, check or training"
+    if not data.stand_in and entry["checksum"] != data.checksum:
+        return "was measured on other data of this name"
+    return None
+
+
+def _spent(trials: Sequence[Trial]) -> dict[str, Any]:
+    """Mean time and largest size of the trainings, measured from outside."""
+    seconds = ("cpu_seconds", "gpu_seconds")
+    means = {name: round(fmean(trial.spent[name] for trial in trials), 1) for name in seconds}
+    largest = {name: max(trial.spent[name] for trial in trials) for name in ("parameters", "peak_memory")}
+    return {name: value for name, value in (means | largest).items() if value}

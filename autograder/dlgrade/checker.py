@@ -36,8 +36,8 @@ import dlgrade
 from dlgrade import checks, hugepages, sandbox, scratch
 from dlgrade.checks import Check
 from dlgrade.children import Launcher, WorkerSettings, forked_by
-from dlgrade.contest import RUNS
 from dlgrade.course import Course
+from dlgrade.decision import RUNS
 from dlgrade.errors import DlgradeError, GraderFault
 from dlgrade.exercise import Exercise
 from dlgrade.grading import Grading, Knowledge

@@ -188,17 +188,28 @@ def verify(exercises: tuple[str, ...], tier: str, format: str, course: Path | No
 
 
 @dlgrade.command()
-@click.argument("exercise")
+@click.argument("exercise", required=False)
 @click.option("--tier", type=TIERS, default="cpu", show_default=True, help="How much to run.")
-@click.option("--seeds", type=click.IntRange(min=2), default=12, show_default=True, help="Independent runs.")
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), help="Where to train. [default: as the tier says]"
+)
+@click.option(
+    "--seeds", type=click.IntRange(min=2), default=12, show_default=True, help="Of the full answer."
+)
+@click.option(
+    "--near-miss-seeds", type=click.IntRange(min=0), default=3, show_default=True, help="Of each near miss."
+)
 @click.option("--stand-in", is_flag=True, help="Measure on the generated stand-in, whatever is imported.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Trainings at a time. [default: what fits]")
+@click.option("--only", multiple=True, metavar="CHECK", help="Measure this accuracy check only.")
+@click.option("--fresh", is_flag=True, help="Forget the runs of a calibration that was broken off.")
+@click.option("--table", type=FOLDER, metavar="FILE", help="Write all thresholds into the table in FILE.")
 @_course_option
-def calibrate(exercise: str, tier: str, seeds: int, stand_in: bool, course: Path | None) -> int:
+def calibrate(**options: Any) -> int:
     """Measure what the full answer of EXERCISE reaches, and set its thresholds by it."""
     from dlgrade import calibrating
-    from dlgrade.course import find_course
 
-    return calibrating.calibrate(find_course(course), exercise, tier=tier, seeds=seeds, stand_in=stand_in)
+    return calibrating.calibrate(calibrating.CalibrateOptions(**options))
 
 
 dlgrade.add_command(course_group)

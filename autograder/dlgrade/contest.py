@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
 
-from dlgrade import compare, datasets, formula
+from dlgrade import compare, datasets, decision, formula
+from dlgrade.decision import HIGHER, RUNS, Rule, gpu_key
 from dlgrade.errors import GraderFault
-from dlgrade.observation import measured
+from dlgrade.observation import measured, trained
 from dlgrade.outcome import CheckFailed
-from dlgrade.specs import Trainer
-from dlgrade.submitted import Answer
+from dlgrade.specs import Spec, Trainer
+from dlgrade.spending import Allowance, Spending
+from dlgrade.submitted import Answer, Training
 from dlgrade.training import normalise
 
-RUNS: Final = 3
 ASKED_AGAIN: Final = 200
 UNSTEADY: Final = 0.02  # near ties may turn with the size of a batch, in the last bits of float32
 
@@ -30,6 +32,7 @@ class OpenData:
     """A data set as the checker holds it: granted training files, and held-out arrays that never leave.
 
     encoder: folder of a pretrained encoder, where the check names one beside the data set; granted, too.
+    stand_in: whether any of it was generated because nothing is stored.
     """
 
     name: str
@@ -40,6 +43,7 @@ class OpenData:
     inputs: Any
     labels: Any
     encoder: str | None = None
+    stand_in: bool = False
 
     @property
     def readable(self) -> tuple[str, ...]:
@@ -48,11 +52,22 @@ class OpenData:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One training and what came of it: the figure, losses to show, what it took, and what more to say."""
+
+    figure: float
+    curve: tuple[float, ...]
+    spent: Spending
+    remark: str = ""
+
+
+@dataclass(frozen=True)
 class Contest:
     """One accuracy decision: up to three independent runs against a measured threshold."""
 
     examples: ClassVar[str] = "images"
     batch: ClassVar[int] = 500  # held-out examples a request
+    better: ClassVar[str] = HIGHER
 
     check: str
     data: OpenData
@@ -63,33 +78,105 @@ class Contest:
     progress: Callable[[float], None]
     measure: bool = False
 
-    @property
-    def threshold(self) -> float:
-        """The accuracy needed on this data set, as calibration measured it."""
+    @cached_property
+    def rule(self) -> Rule:
+        """How to decide on this data set, as calibration measured it.
+
+        A training on a GPU is held to what was measured on one, else to the CPU's threshold.
+
+        Raises:
+            GraderFault: nothing was measured, or on other data of this name.
+        """
         entry = self.settings.get(self.data.key)
+        if self.device != "cpu" and gpu_key(self.data.key) in self.settings:
+            entry = self.settings[gpu_key(self.data.key)]
         if not isinstance(entry, Mapping) or "threshold" not in entry:
             raise GraderFault(
                 f"check {self.check} has no threshold for {self.data.title}; "
                 "measure one with 'dlgrade calibrate'"
             )
-        return float(entry["threshold"])
+        if not self.data.stand_in and entry.get("checksum", self.data.checksum) != self.data.checksum:
+            raise GraderFault(
+                f"the threshold of check {self.check} was measured on other data called {self.data.title}; "
+                "measure it on yours with 'dlgrade calibrate'"
+            )
+        return Rule.of(entry)
 
-    def decide(self, submission: Answer, name: str, *args: Any, **recipe: Any) -> None:
-        """Pass if one of three independent runs reaches the threshold; stops at the first that does."""
-        best = 0.0
-        threshold = 0.0 if self.measure else self.threshold
+    def decide(
+        self, submission: Answer, name: str, *args: Any, allowance: Allowance | None = None, **recipe: Any
+    ) -> None:
+        """Pass if one of up to three independent runs reaches the threshold.
+
+        Ends with the first run that does, or with one that no correct answer would come to.
+
+        Args:
+            submission: whose part is trained.
+            name: of the part, which is built with `args`.
+            allowance: what one training may take.
+            recipe: arguments of the kit's training. `gpu` and `stand_in` hold those that are other on a
+                GPU, and where the data was generated.
+        """
+        recipe = self._recipe(**recipe)
+        rule = None if self.measure else self.rule
+        attempts: list[Attempt] = []
         for run in range(RUNS):
-            best = max(best, self.accuracy(submission, name, *args, run=run, **recipe))
-            measured(best, f"{best:.1%} on {self.data.title}, {threshold:.1%} is needed")
-            if best >= threshold:
+            attempts.append(self.attempt(submission, name, *args, run=run, **recipe))
+            best = self._record(attempts, rule)
+            for excess in (allowance or Allowance()).exceeded(attempts[-1].spent):
+                raise CheckFailed(f"{name} {excess}")
+            if rule is None or rule.passes(best.figure):
                 return
-        raise CheckFailed(
-            f"{name} reached {best:.1%} on held-out {self.examples} of {self.data.title} "
-            f"in the best of {RUNS} runs, {threshold:.1%} is needed"
+            if rule.is_hopeless(attempts[-1].figure):
+                break
+        runs = (
+            f"the best of {len(attempts)} runs" if len(attempts) > 1 else "one run, too far off for another"
         )
+        raise CheckFailed(f"in {runs} {name} {self._told(best, rule)}")
 
-    def accuracy(self, submission: Answer, name: str, *args: Any, run: int = 0, **recipe: Any) -> float:
-        """Train once and count correct held-out predictions of a worker that has only the weights."""
+    def _recipe(
+        self, gpu: Mapping[str, Any] | None = None, stand_in: Mapping[str, Any] | None = None, **recipe: Any
+    ) -> dict[str, Any]:
+        """The arguments of the training here."""
+        on_gpu = gpu or {} if self.device != "cpu" else {}
+        return {**recipe, **on_gpu, **(stand_in or {} if self.data.stand_in else {})}
+
+    def _record(self, attempts: list[Attempt], rule: Rule | None) -> Attempt:
+        """Note the best attempt so far with what to say of it, and what all of them took together."""
+        figure = decision.best([attempt.figure for attempt in attempts], self.better)
+        best = next(attempt for attempt in attempts if attempt.figure == figure)
+        measured(best.figure, self._told(best, rule), better=self.better)
+        spent = {"runs": len(attempts), "figures": [round(a.figure, decision.DIGITS) for a in attempts]}
+        trained(best.curve, spent | best.spent.record(), self.baseline)
+        return best
+
+    def _told(self, attempt: Attempt, rule: Rule | None) -> str:
+        """The figure, what is needed, and what correct answers get."""
+        told = f"reached {self._shown(attempt.figure)} on held-out {self.examples} of {self.data.title}"
+        if rule is not None:
+            told += f", where {self._shown(rule.threshold)} is needed"
+            told += self._usual(rule)
+        return told + attempt.remark
+
+    def _usual(self, rule: Rule) -> str:
+        if rule.usual is None:
+            return ""
+        low, high = (self._shown(figure) for figure in rule.usual)
+        where = ""
+        if self.device != "cpu" and gpu_key(self.data.key) not in self.settings:
+            where = " on the CPU; no figure was measured on a GPU"
+        return f"; correct answers get {low.removesuffix(' %')} to {high}{where}"
+
+    def _shown(self, figure: float) -> str:
+        return f"{100 * figure:.1f} %"
+
+    @property
+    def baseline(self) -> float:
+        """What an answer reaches that always says the most frequent class."""
+        counts = np.bincount(np.asarray(self.data.labels))
+        return float(counts.max() / counts.sum())
+
+    def attempt(self, submission: Answer, name: str, *args: Any, run: int = 0, **recipe: Any) -> Attempt:
+        """Train once, and ask a worker that has only the weights about held-out examples."""
         model = submission.build(name, *args)
         inputs, labels = self.data.granted[:2]
         trainer = Trainer(
@@ -100,11 +187,27 @@ class Contest:
             device=self.device,
             **recipe,
         )
-        epochs = recipe["epochs"]
-        submission.train(trainer, epochs=epochs, cpu_seconds=self.cpu_seconds, progress=self.progress)
-        held_out = submission.fresh(name, *args, state=submission.state(model))
+        training, state = self._train(submission, model, trainer, recipe["epochs"])
+        held_out = submission.fresh(name, *args, state=state)
         held_out.eval()
-        return self._count(held_out)
+        return self._attempt(self._count(held_out), training, state)
+
+    def _train(
+        self, submission: Answer, model: Any, trainer: Spec, epochs: int
+    ) -> tuple[Training, dict[str, torch.Tensor]]:
+        """How the training went, and the state that it left."""
+        training = submission.train(
+            trainer, epochs=epochs, cpu_seconds=self.cpu_seconds, progress=self.progress
+        )
+        return training, submission.state(model)
+
+    def _attempt(
+        self, figure: float, training: Training, state: Mapping[str, torch.Tensor], remark: str = ""
+    ) -> Attempt:
+        parameters = sum(value.numel() for value in state.values())
+        on_gpu = 0.0 if self.device == "cpu" else training.seconds
+        spent = Spending(parameters, training.cpu_seconds, on_gpu, training.peak_memory)
+        return Attempt(figure, training.losses, spent, remark)
 
     def _count(self, model: Any) -> float:
         """Share of held-out examples whose largest logit is the label's.
@@ -165,6 +268,7 @@ def open_data(name: str, folder: Path, *, seed: int) -> OpenData:
         granted=tuple(str(file) for file in (*(train.input_files or ()), *(train.label_files or ()))),
         inputs=test.inputs,
         labels=test.labels,
+        stand_in=dataset.is_standin,
     )
     return _with_encoder(data, encoder_name, folder, seed) if encoder_name else data
 
@@ -174,4 +278,11 @@ def _with_encoder(data: OpenData, name: str, folder: Path, seed: int) -> OpenDat
     encoder = datasets.open_(name, seed=seed).materialize(folder / name)
     title = f"{data.title} with {encoder.title}"
     checksum = f"{data.checksum}+{encoder.checksum}"
-    return replace(data, title=title, key=title, checksum=checksum, encoder=str(encoder.folder))
+    return replace(
+        data,
+        title=title,
+        key=title,
+        checksum=checksum,
+        encoder=str(encoder.folder),
+        stand_in=data.stand_in or encoder.is_standin,
+    )

@@ -217,7 +217,8 @@ class Grading:
         """The result of a check that ran."""
         seconds = time.monotonic() - start
         common: dict[str, Any] = {"seconds": seconds, "path": seen.path, "chance": seen.chance}
-        common |= {"measured": seen.measured, "better": seen.better}
+        common |= {"measured": seen.measured, "better": seen.better, "baseline": seen.baseline}
+        common |= {"curve": seen.curve, "spent": seen.spent}
         if error is None:
             return self._result(check, PASSED, message=seen.note, **common)
         if isinstance(error, Unmappable) and check.otherwise:
@@ -248,6 +249,7 @@ class Grading:
         if check.hidden and verdict not in (INTERNAL, MISSING, BLOCKED):
             message = ""
             more.pop("frames", None)
+            more.pop("curve", None)
         result = CheckResult(
             id=check.id,
             part=check.part,

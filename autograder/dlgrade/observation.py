@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any
 
 import torch
 
-HIGHER: Final = "higher"
-LOWER: Final = "lower"
+from dlgrade.decision import HIGHER
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,9 @@ class Seen:
     note: str = ""  # a sentence worth showing with any verdict
     measured: float | None = None  # the figure that a threshold is about
     better: str = HIGHER  # which way that figure is good
+    baseline: float | None = None  # what an answer that learned nothing reaches
+    curve: tuple[float, ...] = ()  # mean loss of each epoch, as the worker reported it
+    spent: Mapping[str, Any] | None = None  # what the training took, measured from outside
 
 
 _running: ContextVar[Seen | None] = ContextVar("dlgrade_seen", default=None)
@@ -80,3 +82,10 @@ def measured(value: float, text: str, *, better: str = HIGHER) -> None:
     seen = _running.get()
     if seen is not None:
         seen.measured, seen.note, seen.better = value, text, better
+
+
+def trained(curve: tuple[float, ...], spent: Mapping[str, Any], baseline: float) -> None:
+    """Record how a training went: losses to show, what it took, and what a figure is to be seen against."""
+    seen = _running.get()
+    if seen is not None:
+        seen.curve, seen.spent, seen.baseline = curve, spent, baseline

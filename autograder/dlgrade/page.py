@@ -31,7 +31,9 @@ th { overflow-wrap: normal; white-space: nowrap; } td { min-width: 3.5rem; }
 .number { text-align: right; white-space: nowrap; }
 figure { margin: 1rem 0; } svg { width: 100%; height: auto; max-width: 40rem; display: block; }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
-.axis { stroke: var(--line); stroke-width: 1; } .one { fill: var(--one); } .two { fill: var(--two); }
+.axis { stroke: var(--line); stroke-width: 1; } .mark { stroke: var(--bad); stroke-width: 2; }
+.curve { fill: none; stroke: var(--one); stroke-width: 2; }
+svg.spark { width: 7.5rem; height: 1.75rem; } .one { fill: var(--one); } .two { fill: var(--two); }
 pre { white-space: pre-wrap; border: 1px solid var(--line); padding: 0.5rem; }
 """
 
@@ -138,6 +140,63 @@ def dots(
             marks.append(Html(f'<{tag} class="{shape}" {where}><title>{shown(label)}</title></{tag}>'))
     legend = [(shape, title) for shape, (title, _) in zip(("one", "two"), groups, strict=False)]
     return _plot(name, x, y, marks, legend)
+
+
+ROW: Final = 34  # height of a row of dots
+
+
+def strips(
+    title: str, x: Axis, rows: Sequence[tuple[str, str, Sequence[float]]], mark: tuple[str, float], top: float
+) -> tuple[list[Html], float]:
+    """Rows of dots over one axis, with a vertical mark: the pieces of a drawing, and where they end.
+
+    Args:
+        rows: (label, "one" or "two", values) of each.
+        mark: its label and place.
+        top: where to begin.
+    """
+    low, at = top + 40 + ROW * len(rows), LEFT + x.at(mark[1]) * (RIGHT - LEFT)
+    pieces = [
+        _label(8, top + 16, title),
+        Html(f'<line class="axis" x1="8" y1="{low}" x2="{RIGHT}" y2="{low}"/>'),
+    ]
+    for i, (label, shape, values) in enumerate(rows):
+        y = top + 40 + ROW * i
+        pieces.append(_label(8, y, label))
+        pieces += [
+            Html(f'<circle class="{shape}" cx="{LEFT + x.at(v) * (RIGHT - LEFT):.1f}" cy="{y + 14}" r="4"/>')
+            for v in values
+        ]
+    pieces.append(Html(f'<line class="mark" x1="{at:.1f}" y1="{top + 26}" x2="{at:.1f}" y2="{low}"/>'))
+    pieces.append(_label(at, top + 24, f"{mark[0]} {mark[1]:g}", "middle" if 120 < at < 560 else "end"))
+    pieces += [_label(LEFT + x.at(t) * (RIGHT - LEFT), low + 16, f"{t:g}", "middle") for t in x.ticks]
+    pieces.append(_label((LEFT + RIGHT) / 2, low + 34, x.title, "middle"))
+    return pieces, low + 44
+
+
+def svg_file(name: str, pieces: Sequence[Html], height: float) -> str:
+    """A drawing as a file of its own, in the colours of the pages."""
+    paper = Html(f'<rect width="{WIDTH}" height="{height:g}" style="fill: var(--paper)"/>')
+    drawing = element(
+        "svg",
+        Html(f"<style>{STYLE}</style>"),
+        paper,
+        *pieces,
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {WIDTH} {height:g}",
+        role="img",
+        aria_label=name,
+    )
+    return drawing.markup + "\n"
+
+
+def sparkline(name: str, values: Sequence[float]) -> Html:
+    """A line through values at equal distances, small enough for a table."""
+    low, span = min(values), max(values) - min(values) or 1.0
+    step = 112 / max(1, len(values) - 1)
+    points = " ".join(f"{4 + i * step:.1f},{24 - (v - low) / span * 20:.1f}" for i, v in enumerate(values))
+    line = Html(f'<polyline class="curve" points="{points}"/>')
+    return element("svg", line, viewBox="0 0 120 28", class_="spark", role="img", aria_label=name)
 
 
 def _y(axis: Axis, value: float) -> float:

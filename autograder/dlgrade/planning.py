@@ -14,6 +14,7 @@ from dlgrade.runsettings import PUBLISHED_SEED
 
 SEED_BITS: Final = 62
 GPU: Final = Path("/dev/nvidiactl")
+GPU_FACTS: Final = Path("/proc/driver/nvidia/gpus")
 CGROUP: Final = Path("/sys/fs/cgroup")
 JOB_BYTES: Final = 1 << 30  # a checker's and its worker's own memory in a training run, rounded up
 
@@ -34,6 +35,16 @@ def choose_tier(wish: str, gpu: Path = GPU) -> str:
 def device_of(tier: str) -> str:
     """Where accuracy checks of a tier train."""
     return "cuda" if tier == "gpu" else "cpu"
+
+
+def device_name(tier: str, gpus: Path = GPU_FACTS) -> str:
+    """What a figure was measured on: the GPU's model as its driver tells it, or the CPU."""
+    if device_of(tier) == "cpu":
+        return "cpu"
+    models = [
+        line for file in sorted(gpus.glob("*/information")) for line in _lines(file) if "Model:" in line
+    ]
+    return models[0].partition(":")[2].strip() if models else "cuda"
 
 
 def secret_seed() -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from dlgrade import scratch, wire
+from dlgrade import sandbox, scratch, wire
 from dlgrade.children import START_SECONDS, Ending, Launcher, Output, WorkerSettings
 from dlgrade.errors import GraderFault
 from dlgrade.outcome import Outcome, OutOfMemory, TimedOut, Violation, WorkerDied
@@ -55,6 +55,14 @@ class Budget:
             yield
         finally:
             self.excused += time.monotonic() - start
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a worker has used so far, as the system accounts for it."""
+
+    cpu_seconds: float = 0.0
+    peak_memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -181,6 +189,11 @@ class WorkerProcess:
             self._end(WorkerDied("the worker was ended"))
         self._child.close()
         self._closed = True
+
+    def usage(self) -> Usage:
+        """CPU seconds with those of its children, and peak resident bytes, while it lives."""
+        pid = self._child.pid
+        return Usage(cpu_seconds(pid), sandbox.peak_memory(pid) or 0)
 
     @property
     def peak_memory(self) -> int:

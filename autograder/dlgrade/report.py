@@ -33,10 +33,14 @@ class CheckResult:
     chance: float = 0.0
     measured: float | None = None
     better: str = "higher"  # which way `measured` is good
+    baseline: float | None = None  # what an answer that learned nothing reaches
+    curve: tuple[float, ...] = ()  # mean loss of each epoch of the training, by the worker's word
+    spent: Mapping[str, Any] | None = None  # what the training took, measured from outside
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> CheckResult:
-        return cls(**{**values, "frames": tuple((f[0], f[1], f[2]) for f in values.get("frames", ()))})
+        frames = tuple((f[0], f[1], f[2]) for f in values.get("frames", ()))
+        return cls(**{**values, "frames": frames, "curve": tuple(values.get("curve", ()))})
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from dlgrade import compare, formula
-from dlgrade.contest import Array, Contest
+from dlgrade.contest import Array, Attempt, Contest
 from dlgrade.errors import GraderFault
 from dlgrade.outcome import CheckFailed
 from dlgrade.specs_text import BlankEncoder, PretrainedEncoder, ReviewTrainer
@@ -31,7 +31,7 @@ class ReviewContest(Contest):
     examples: ClassVar[str] = "sentences"
     batch: ClassVar[int] = 16  # a fraction of a second of one core; a request has twenty on a busy one
 
-    def accuracy(self, submission: Answer, name: str, *args: Any, run: int = 0, **recipe: Any) -> float:
+    def attempt(self, submission: Answer, name: str, *args: Any, run: int = 0, **recipe: Any) -> Attempt:
         """Fine-tune `name(encoder, 2, *args)` once; count what a worker with only the weights gets right."""
         model = submission.build(name, PretrainedEncoder(self._encoder), CLASSES, *args)
         trainer = ReviewTrainer(
@@ -42,13 +42,12 @@ class ReviewContest(Contest):
             device=self.device,
             **recipe,
         )
-        epochs = recipe["epochs"]
-        submission.train(trainer, epochs=epochs, cpu_seconds=self.cpu_seconds, progress=self.progress)
+        training, state = self._train(submission, model, trainer, recipe["epochs"])
         config = Path(self._encoder, "config.json").read_text(encoding="utf-8")
         blank = BlankEncoder(config)
-        held_out = submission.fresh(name, blank, CLASSES, *args, state=submission.state(model))
+        held_out = submission.fresh(name, blank, CLASSES, *args, state=state)
         held_out.eval()
-        return self._count(held_out)
+        return self._attempt(self._count(held_out), training, state)
 
     @property
     def _encoder(self) -> str:

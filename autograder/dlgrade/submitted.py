@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -14,7 +16,7 @@ from dlgrade import formula, layouts
 from dlgrade.children import Launcher, WorkerSettings
 from dlgrade.errors import GraderFault
 from dlgrade.outcome import CheckFailed, Outcome, PartMissing, Unmappable
-from dlgrade.process import Budget, Deadline, WorkerProcess
+from dlgrade.process import Budget, Deadline, Usage, WorkerProcess
 from dlgrade.proxy import Channel, Peer, RemoteModule, RemoteObject, Subject
 from dlgrade.specs import Spec
 
@@ -34,15 +36,30 @@ class Job:
     known: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Training:
+    """How a training went: losses by the worker's word, seconds and peak bytes by the system's."""
+
+    losses: tuple[float, ...]
+    seconds: float
+    cpu_seconds: float
+    peak_memory: int
+
+
 class Answer(Subject):
     """A namespace to be graded: a submission in a worker, or a mistake in this process."""
 
     def __init__(
-        self, channel: Channel, missing: dict[str, str], fresh: Callable[[], Answer] | None = None
+        self,
+        channel: Channel,
+        missing: dict[str, str],
+        fresh: Callable[[], Answer] | None = None,
+        usage: Callable[[], Usage] = Usage,
     ) -> None:
         super().__init__(channel)
         self._missing = missing
         self._fresh = fresh
+        self._usage = usage
         self._layouts: Mapping[str, layouts.Layouts] = {}
 
     def with_layouts(self, by_part: Mapping[str, layouts.Layouts]) -> Answer:
@@ -99,16 +116,29 @@ class Answer(Subject):
 
     def train(
         self, trainer: Spec, *, epochs: int, cpu_seconds: float, progress: Callable[[float], None]
-    ) -> list[float]:
-        """Run the kit's trainer in the worker, an epoch a request; mean loss of each epoch as it reports."""
+    ) -> Training:
+        """Run the kit's trainer in the worker, an epoch a request, and account for what it takes."""
         losses = []
         budget = self._channel.deadline.budget or Budget(float("inf"))
+        start, before = time.monotonic(), self._usage()
         for epoch in range(epochs):
             deadline = Deadline(cpu_seconds / epochs, of_cpu=True, doing="training one epoch")
             with budget.excusing():
                 losses.append(self._channel.call(trainer, (), {}, method="epoch", deadline=deadline))
             progress((epoch + 1) / epochs)
-        return losses
+        after = self._usage()
+        return Training(
+            _plottable(losses),
+            time.monotonic() - start,
+            max(0.0, after.cpu_seconds - before.cpu_seconds),
+            after.peak_memory,
+        )
+
+
+def _plottable(losses: list[Any]) -> tuple[float, ...]:
+    """A worker's word on its losses, as finite numbers; nothing where one is something else."""
+    told = tuple(loss if isinstance(loss, float) else math.nan for loss in losses)
+    return told if all(map(math.isfinite, told)) else ()
 
 
 class Workers:
@@ -161,7 +191,7 @@ class Workers:
             self._unloadable = outcome  # it would fail the same way in every worker
             raise
         fresh = lambda: self._start(f"{group}/held-out", ())[1]  # noqa: E731  binds the group
-        return worker, Answer(channel, self._job.missing, fresh)
+        return worker, Answer(channel, self._job.missing, fresh, worker.usage)
 
     def _new_scratch(self) -> str:
         """A folder for each worker: one that all shared would tell a later group what an earlier one saw."""

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from dlgrade import formula
-from dlgrade.calibration import Measurement
 from dlgrade.contest import OpenData
 from dlgrade.contests import contest_of
+from dlgrade.decision import set_by
 from dlgrade.errors import GraderFault
 from dlgrade.outcome import CheckFailed
 from dlgrade.specs import BatchList, CharToy, Letters, local
@@ -210,14 +210,14 @@ def test_text_and_images_have_contests_of_their_own(tmp_path):
     running = contest(tmp_path, TEXT)
     assert contest_of(running.data) is TextContest
     with pytest.raises(GraderFault, match="dlgrade calibrate"):
-        _ = running.threshold
+        _ = running.rule
 
 
 @pytest.mark.parametrize("better", ["lower", "higher"])
 def test_the_threshold_lies_on_the_worse_side(better):
     """Five deviations above the mean where lower is better, below it where higher is, and it says which."""
     values = (1.5, 2.0, 2.5, 2.0, 2.0)  # mean 2, deviation 0.3536
-    entry = Measurement("c", "d", "0", values, (1.0,) * 5, {}, better).entry("cpu", "cpu")
+    entry = set_by(values, better)
     spread = 5 * 0.353553
     assert entry["threshold"] == pytest.approx(2 + spread if better == "lower" else 2 - spread, abs=1e-3)
     assert entry["better"] == better

@@ -144,4 +144,8 @@ def classifier_returns_logits(submission, oracle):
 )
 def finetuned_bert_classifies_reviews(submission, contest):
     """fine-tuned on 3,000 phrases of film reviews, it tells praise from blame in sentences it has not seen"""
-    contest.decide(submission, "build_classifier", limit=3000, epochs=1, batch_size=16, max_lr=1e-4)
+    # The stand-in encoder was never pretrained, so it has to learn more than a head, and from its beginning.
+    untrained = {"limit": 6000, "epochs": 3, "batch_size": 32, "max_lr": 2e-3}
+    contest.decide(
+        submission, "build_classifier", limit=3000, epochs=1, batch_size=16, max_lr=1e-4, stand_in=untrained
+    )

@@ -1,0 +1,99 @@
+"""What a calibration rests on, as keys: with other keys its figures say nothing.
+
+The answer's part and what it uses, the check's function with its recipe, and the version of the kit's
+training. Comments, docstrings, titles and points do not count, nor do other parts and other checks.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dlgrade import datasets
+from dlgrade.checks import Check
+from dlgrade.datasets import registry, standins
+from dlgrade.exercise import Exercise
+from dlgrade.units import SourceFile, split
+
+# Of the kit's own trainings, by kind of data; raise one when the same arguments train another way.
+TRAINERS: Final = {"images": 1, "text": 1, "sentences": 1}
+KEY_LENGTH: Final = 16
+
+
+@dataclass(frozen=True)
+class DataInUse:
+    """The data set, and encoder, that a check of this name trains on here.
+
+    checksum: of a stand-in, of its recipe, whatever the seed of a run.
+    """
+
+    title: str
+    checksum: str
+    stand_in: bool
+
+
+def data_in_use(name: str) -> DataInUse:
+    """What the name of a check's data stands for here: stored data, or stand-ins."""
+    opened = [datasets.open_(part, seed=0) for part in name.split("+")]
+    return DataInUse(
+        " with ".join(dataset.title for dataset in opened),
+        "+".join(dataset.checksum for dataset in opened),
+        any(dataset.is_standin for dataset in opened),
+    )
+
+
+def stand_in(name: str) -> DataInUse:
+    """What the name stands for where nothing was imported."""
+    entries = [registry.entry(part) for part in name.split("+")]
+    generated = [standins.open_standin(entry.name, entry.standin, seed=0) for entry in entries]
+    return DataInUse(
+        " with ".join(entry.standin for entry in entries), "+".join(d.checksum for d in generated), True
+    )
+
+
+def source_key(exercise: Exercise, check: Check) -> str:
+    """The key of the answer, the check and the training behind a figure."""
+    assert check.data is not None  # an accuracy check names its data
+    folder = exercise.hidden_checks if check.hidden and exercise.hidden_checks else exercise.visible_checks
+    answer, checks = _read(exercise.folder / f"{exercise.id}.py"), _read(folder / check.file)
+    kind = registry.entry(check.data.partition("+")[0]).kind
+    return digest([reached(answer, check.part), reached(checks, check.id), TRAINERS[kind]])
+
+
+def digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def reached(file: SourceFile, name: str) -> list[str]:
+    """Code of a definition and of everything in its file that it uses, and where imported names come from."""
+    todo, seen = {name}, set[str]()
+    while todo:
+        unit = file.unit(current := todo.pop())
+        seen.add(current)
+        todo |= (set(unit.free) if unit is not None else set()) - seen
+    units = [_plain(unit.node) for unit in file.units if seen.intersection(unit.names)]
+    imports = {found.origin for found in file.imports if found.name in seen}
+    return [*sorted(f"{module}:{member or ''}" for module, member in imports), *units]
+
+
+def _plain(node: ast.stmt) -> str:
+    """Code without comments, docstrings and decorators of checks."""
+    copy = ast.parse(ast.unparse(node)).body[0]
+    for part in ast.walk(copy):
+        if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            part.decorator_list = [d for d in part.decorator_list if not _marks_check(d)]
+            if ast.get_docstring(part) is not None:
+                part.body = part.body[1:] or [ast.Pass()]
+    return ast.unparse(copy)
+
+
+def _marks_check(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and ast.unparse(decorator.func).rpartition(".")[2] == "check"
+
+
+def _read(file: Path) -> SourceFile:
+    return split(file.read_text(encoding="utf-8"), str(file))

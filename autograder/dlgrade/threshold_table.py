@@ -1,0 +1,81 @@
+"""The table of all thresholds in docs/thresholds.md, generated from the exercises' calibration.json files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from dlgrade import calibration
+from dlgrade.course import Course
+from dlgrade.decision import LOWER
+from dlgrade.errors import UsageError
+
+BEGIN: Final = "<!-- thresholds: written by 'dlgrade calibrate --table' -->"
+END: Final = "<!-- end of thresholds -->"
+HEAD: Final = (
+    "| exercise and data | correct answers: mean ± sd (lowest to highest), seeds | threshold |"
+    " a correct answer fails | near misses: mean, power | one run |"
+)
+
+
+def table(course: Course) -> str:
+    """The table as Markdown, with a row for each exercise, accuracy check and data set."""
+    rows = [row for name in course.exercises() for row in _rows(course, name)]
+    return "\n".join([HEAD, "|---|---|---|---|---|---|", *rows])
+
+
+def write(course: Course, file: Path) -> bool:
+    """Bring the table in a file up to date, between its two marks; whether anything changed.
+
+    Raises:
+        UsageError: the file cannot be read or has no marks.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise UsageError(f"{file} has no place for the table; write '{BEGIN}' and '{END}', a line each")
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    changed = f"{head}{BEGIN}\n\n{table(course)}\n\n{END}{tail}"
+    file.write_text(changed, encoding="utf-8")
+    return changed != text
+
+
+def _rows(course: Course, name: str) -> Iterator[str]:
+    content = calibration.read(course.exercise(name))
+    for check, by_data in content["thresholds"].items():
+        for title, entry in by_data.items():
+            near = content["near_misses"].get(check, {}).get(title, {})
+            yield "| " + " | ".join([f"`{name}`<br>{title}", *_cells(entry, near)]) + " |"
+
+
+def _cells(entry: Mapping[str, Any], near: Mapping[str, Any]) -> list[str]:
+    shown, unit = (_bits, " bits") if entry.get("better") == LOWER else (_percent, " %")
+    values = entry["values"]
+    spread = f"{shown(entry['mean'])} ± {shown(entry['deviation'])}{unit}"
+    between = f"({shown(min(values))} to {shown(max(values))}), {len(values)}"
+    side = "at most" if entry.get("better") == LOWER else "at least"
+    kind = ", provisional" if entry["provisional"] else ""
+    return [
+        f"{spread} {between}",
+        f"{side} {shown(entry['threshold'])}{unit}{kind}",
+        f"{entry['false_fail']:.1g} of decisions" if "false_fail" in entry else "not known",
+        "<br>".join(_near_miss(mistake, found, shown, unit) for mistake, found in near.items()) or "none",
+        f"{entry['seconds']:.0f} s, {entry['device']}",
+    ]
+
+
+def _near_miss(name: str, found: Mapping[str, Any], shown: Any, unit: str) -> str:
+    mean = sum(found["values"]) / len(found["values"])
+    return f"{name.replace('_', ' ')}: {shown(mean)}{unit}, at least {found['power']:.1%} caught"
+
+
+def _percent(figure: float) -> str:
+    return f"{100 * figure:.1f}"
+
+
+def _bits(figure: float) -> str:
+    return f"{figure:.3f}"
