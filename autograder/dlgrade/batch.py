@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from dlgrade import content, planning, printers, progress
 from dlgrade.course import find_course
-from dlgrade.engine import Results, Run, RunPlan, Zygote
+from dlgrade.display import printable
+from dlgrade.engine import Results, RunPlan
 from dlgrade.errors import UsageError
 from dlgrade.exercise import Exercise
+from dlgrade.machines import Grader, Machines, ThisMachine
 from dlgrade.report import Report
 from dlgrade.results import ResultsFolder, RunRecord
 from dlgrade.runsettings import RunSettings
@@ -38,6 +41,8 @@ class GradeOptions:
     gradebook: str | None = None
     regrade: bool = False
     only: tuple[str, ...] = ()
+    scheduler: str | None = None
+    one_student: bool = False
 
 
 def grade(options: GradeOptions) -> int:
@@ -53,10 +58,15 @@ def grade(options: GradeOptions) -> int:
             " checks only, which 'dlgrade check' runs"
         )
     _refuse_contradictions(options)
-    if options.out is None:
-        return _Batch(options, exercise, None).run()
-    with ResultsFolder(options.out) as folder:
-        return _Batch(options, exercise, folder).run()
+    cohort = Cohort(options.submissions, exercise, flat=True, one=options.one_student)
+    if cohort.left_out:
+        names = ", ".join(printable(name, 60) for name in cohort.left_out[:5])
+        more = f" and {len(cohort.left_out) - 5} more" if len(cohort.left_out) > 5 else ""
+        print(f"dlgrade: not graded, as no student's folder holds it: {names}{more}", file=sys.stderr)
+    with ExitStack() as stack:
+        folder = stack.enter_context(ResultsFolder(options.out)) if options.out is not None else None
+        machines = stack.enter_context(_machines(options, cohort))
+        return _Batch(options, exercise, cohort, machines, folder).run()
 
 
 def _refuse_contradictions(options: GradeOptions) -> None:
@@ -64,6 +74,21 @@ def _refuse_contradictions(options: GradeOptions) -> None:
         raise UsageError("--only runs single checks again; add --regrade")
     if options.regrade and options.out is None:
         raise UsageError("--regrade needs --out, the folder with the results to bring up to date")
+    if options.scheduler is not None and options.jobs is not None:
+        raise UsageError("--jobs is for this machine; on a cluster each Dask worker's --nthreads says it")
+
+
+def _machines(options: GradeOptions, cohort: Cohort) -> AbstractContextManager[Machines]:
+    """Where to grade."""
+    if options.scheduler is None:
+        return nullcontext(ThisMachine(options.jobs or planning.default_jobs(len(cohort))))
+    try:
+        from dlgrade.cluster import Cluster
+    except ImportError as error:
+        raise UsageError(
+            f"--scheduler needs Dask, and {error.name} is not installed; pip install 'dlgrade[dask]'"
+        ) from None
+    return Cluster(options.scheduler)
 
 
 @dataclass(frozen=True)
@@ -78,14 +103,21 @@ class _Due:
 class _Batch:
     """One run over a cohort: what earlier runs left is taken over, the rest is graded and handed on."""
 
-    def __init__(self, options: GradeOptions, exercise: Exercise, folder: ResultsFolder | None) -> None:
+    def __init__(
+        self,
+        options: GradeOptions,
+        exercise: Exercise,
+        cohort: Cohort,
+        machines: Machines,
+        folder: ResultsFolder | None,
+    ) -> None:
         self._options = options
         self._exercise = exercise
+        self._cohort = cohort
+        self._machines = machines
         self._folder = folder
-        self._cohort = Cohort(options.submissions, exercise)
-        self._jobs = options.jobs or planning.default_jobs(len(self._cohort))
         self._record = folder.record if folder else None
-        self._settings = _settings(options, exercise, self._jobs, self._record)
+        self._settings = _settings(options, exercise, machines, self._record)
         self._save = _recorder(options.gradebook, exercise, self._settings.tier)
         self._keys: content.Keys = {}
         self._due: dict[str, _Due] = {}  # of the submissions in flight
@@ -102,7 +134,7 @@ class _Batch:
             with progress.shown(plain=not as_text and sys.stdout.isatty()) as display:
                 display.loading()
                 plan = RunPlan(self._exercise, self._settings, True)
-                with Zygote(self._exercise.preload) as zygote, Run(zygote, plan) as run:
+                with self._machines.opened(plan) as run:
                     self._begin(run)
                     with printers.printing(self._options.format, self._options.submissions) as printer:
                         self._printer = printer
@@ -112,7 +144,7 @@ class _Batch:
                 self._show()
         return self._code
 
-    def _begin(self, run: Run) -> None:
+    def _begin(self, run: Grader) -> None:
         """Refuse results that other checks gave, and note what these will have in common."""
         self._keys = content.check_keys(self._exercise, run.checks, self._settings, run.ready)
         if unknown := set(self._options.only) - self._keys.keys():
@@ -126,12 +158,11 @@ class _Batch:
             _refuse_changed_checks(self._record, record, self._options)
         self._folder.begin(record)
 
-    def _grade(self, run: Run, display: progress.Progress) -> None:
+    def _grade(self, run: Grader, display: progress.Progress) -> None:
         display.opened(run.checks, len(self._cohort))
         self._tally = Tally(len(self._cohort))  # its clock starts with the first submission
         reports = run.grade(
             self._waiting(run, display),
-            jobs=self._jobs,
             watch=display.watch,
             known=lambda submission: self._due[submission.name].known,
         )
@@ -141,7 +172,7 @@ class _Batch:
             if len(self._cohort) > 1:
                 display.graded(report.submission, score, self._tally.line())
 
-    def _waiting(self, run: Run, display: progress.Progress) -> Iterator[Submission]:
+    def _waiting(self, run: Grader, display: progress.Progress) -> Iterator[Submission]:
         """Submissions that are to be graded, read one at a time; the others are counted in passing."""
         for submission in self._cohort:
             before = self._folder.report_of(submission.name) if self._folder else None
@@ -200,14 +231,16 @@ def _recorder(url: str | None, exercise: Exercise, tier: str) -> Callable[[Repor
     return Ledger(url, exercise, tier).record
 
 
-def _settings(options: GradeOptions, exercise: Exercise, jobs: int, record: RunRecord | None) -> RunSettings:
+def _settings(
+    options: GradeOptions, exercise: Exercise, machines: Machines, record: RunRecord | None
+) -> RunSettings:
     """The options, else what earlier results in the folder were made with, else the defaults.
 
     Raises:
         UsageError: the options contradict the earlier results, and no regrade was asked for.
     """
-    tier = planning.choose_tier(options.tier or (record.tier if record else exercise.graded_tier))
-    mode, warning = planning.graded_isolation(options.isolation)
+    tier = machines.choose_tier(options.tier or (record.tier if record else exercise.graded_tier))
+    mode, warning = machines.isolation(options.isolation)
     if warning is not None:
         print(f"dlgrade: {warning}", file=sys.stderr)
     seed = options.seed if options.seed is not None else record.seed if record else planning.secret_seed()
@@ -218,7 +251,7 @@ def _settings(options: GradeOptions, exercise: Exercise, jobs: int, record: RunR
     return RunSettings(
         tier=tier,
         seed=seed,
-        threads=planning.worker_threads(jobs, tier),
+        threads=machines.threads(tier),
         mode=mode,
         device=planning.device_of(tier),
     )

@@ -122,6 +122,7 @@ def check(**options: Any) -> int:
 @click.argument("submissions", type=FOLDER)
 @click.option("--out", type=FOLDER, help="A folder for results; one with results is continued.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Submissions at a time. [default: what fits]")
+@click.option("--scheduler", metavar="ADDRESS", help="Grade on the Dask cluster there, or in its .json file.")
 @click.option("--tier", type=TIERS, help="How much to run. [default: the exercise's]")
 @_report_format_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of inputs and training. [default: a new secret]")
@@ -129,6 +130,7 @@ def check(**options: Any) -> int:
 @click.option("--regrade", is_flag=True, help="Run again what has changed since, and note whose score did.")
 @click.option("--only", multiple=True, metavar="CHECK", help="With --regrade: run this check again anyway.")
 @click.option("--isolation", type=MODES, help="How code is confined. [default: the strongest, at least core]")
+@click.option("--one-student", is_flag=True, help="SUBMISSIONS is one student's, whatever lies in it.")
 @click.option("--gradebook", metavar="URL", help="Of nbgrader's database, such as sqlite:///gradebook.db.")
 def grade(**options: Any) -> int:
     """Grade all SUBMISSIONS of EXERCISE: a file, a folder, or a folder for each student."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dlgrade import planning
+from dlgrade.collected import canvas_student
 from dlgrade.course import Course
 from dlgrade.display import printable
 from dlgrade.errors import UsageError
@@ -37,7 +38,7 @@ set -uo pipefail
 root="${{AUTOGRADER_ROOT:-/autograder}}"
 export PATH="$root/venv/bin:$PATH"
 dlgrade grade {exercise} "$root/submission" --course "$root/source/course" --seed {seed} --jobs 1 \\
-    --format json > "$root/report.json"
+    --one-student --format json > "$root/report.json"
 if [ $? -ge 2 ]; then
     echo "the grader could not judge this submission" >&2
     exit 1
@@ -70,16 +71,20 @@ def export(source: Path, to: str, course: Course | None, out: Path | None) -> st
 
 
 def canvas_csv(reports: list[Report]) -> str:
-    """A file for Canvas's gradebook import; students are found by their login, which names their folder.
+    """A file for Canvas's gradebook import.
 
-    A report that is not complete has an empty cell, which Canvas leaves as it was.
+    Students are found by their number where the submission has the name that Canvas's download gave it, else
+    by their login, which names their folder. A report that is not complete has an empty cell, which Canvas
+    leaves as it was.
     """
     exercise = reports[0].exercise
     most = max(report.max_score for report in reports)
     lines = [csv_line([*CANVAS_COLUMNS, exercise]), csv_line(["    Points Possible", "", "", "", "", most])]
     for report in sorted(reports, key=lambda report: report.student):
         score = report.score if report.complete else ""
-        lines.append(csv_line([report.student, "", "", report.student, "", score]))
+        name, number = canvas_student(report.submission) or (report.student, "")
+        login = "" if number else report.student
+        lines.append(csv_line([name, number, "", login, "", score]))
     return "".join(lines)
 
 

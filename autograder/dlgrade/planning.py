@@ -92,10 +92,14 @@ def graded_isolation(wish: str | None) -> tuple[str, str | None]:
     """
     if wish is None:
         return sandbox.strongest("core"), None
-    warning = None
-    if wish == "none":
-        warning = "isolation 'none': submissions can read and change what you can, scores are not trustworthy"
-    return _possible(wish), warning
+    return _possible(wish), weakness(wish)
+
+
+def weakness(mode: str) -> str | None:
+    """A warning for grading in a mode that confines nothing."""
+    if mode != "none":
+        return None
+    return "isolation 'none': submissions can read and change what you can, scores are not trustworthy"
 
 
 def _possible(mode: str) -> str:

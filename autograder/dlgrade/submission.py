@@ -4,24 +4,22 @@ File names, file types and contents are the students' own. Nothing here follows 
 path that was named, opens a device or a pipe, or lets one unreadable submission stop the others.
 """
 
+import errno
 import os
 import stat
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from dlgrade.archives import MAX_ARCHIVE_BYTES, SOURCES, SUFFIXES, is_archive, source_files
+from dlgrade.archives import MAX_ARCHIVE_BYTES, is_archive, source_files
+from dlgrade.collected import FORMATS, NAME_LENGTH, Place, collected, owner_of
 from dlgrade.course import Course
 from dlgrade.display import printable
 from dlgrade.errors import SubmissionError, UsageError
 from dlgrade.exercise import Exercise
 from dlgrade.notebook_source import MAX_NOTEBOOK_BYTES, notebook_text
 from dlgrade.source import MAX_BYTES, decode_source, refuse_oversize
-
-FORMATS = (*SOURCES, *SUFFIXES)
-_NAME_LENGTH = 120
-_SKIPPED = frozenset({"__pycache__", "checks"})
 
 
 @dataclass(frozen=True)
@@ -73,25 +71,29 @@ def exercise_of(path: Path, explicit: str | None, course: Course) -> Exercise:
 class Cohort:
     """Where the submissions of one exercise are; iterating reads them, one at a time, sorted by place.
 
-    `path` is a .py, an .ipynb, an archive or a folder with one submission, a folder of student folders, or
-    an nbgrader `submitted/` tree (student/exercise/file). What cannot be read comes back with its `problem`.
+    `path` is a .py, an .ipynb, an archive or a folder with one submission, a folder of student folders, an
+    nbgrader `submitted/` tree (student/exercise/file), or, with `flat`, a folder with a file for each
+    student. With `one` it is one student's, whatever lies in it. What cannot be read comes back with its
+    `problem`. `left_out` names what lies among submissions and belongs to none.
 
     Raises:
         UsageError: nothing at `path` looks like a submission of this exercise.
     """
 
-    def __init__(self, path: Path, exercise: Exercise) -> None:
+    def __init__(self, path: Path, exercise: Exercise, *, flat: bool = False, one: bool = False) -> None:
         self._exercise = exercise
+        self.left_out: Sequence[str] = ()
         shown = printable(str(path), 200)
         if not path.exists():
             raise UsageError(f"'{shown}' not found; expected a .py, an .ipynb or a folder")
         self._root = path.resolve()  # a link that the user names is followed, one inside a submission never
         if not path.is_dir():
-            self._places = [(Path(), "")]
+            owner = owner_of(self._root.parent, exercise.id)
+            self._root, file = self._root.parent, self._root.name
+            self._places: Sequence[Place] = [Place(Path(), owner, (file,))]
             return
-        self._places = sorted(
-            _submission_folders(self._root, exercise), key=lambda place: place[0].as_posix()
-        )
+        found = collected(self._root, exercise.id, flat=flat, one=one)
+        self._places, self.left_out = found.places, found.left_out
         if not self._places:
             raise UsageError(
                 f"no submission of {exercise.id} in '{shown}'; expected {exercise.id}.py or"
@@ -102,13 +104,7 @@ class Cohort:
         return len(self._places)
 
     def __iter__(self) -> Iterator[Submission]:
-        return _with_distinct_names(self._read(folder, student) for folder, student in self._places)
-
-    def _read(self, folder: Path, student: str) -> Submission:
-        if self._root.is_dir():
-            return _read_folder(self._root, folder, student, self._exercise)
-        file = self._root
-        return _read_one(file.parent, Path(file.name), _owner(file.parent, self._exercise), self._exercise)
+        return _with_distinct_names(_read_place(self._root, place, self._exercise) for place in self._places)
 
 
 def find_submissions(path: Path, exercise: Exercise) -> list[Submission]:
@@ -116,34 +112,15 @@ def find_submissions(path: Path, exercise: Exercise) -> list[Submission]:
     return list(Cohort(path, exercise))
 
 
-def _submission_folders(root: Path, exercise: Exercise) -> Iterator[tuple[Path, str]]:
-    """Folders that should hold one submission each, relative to `root`, with the student's name."""
-    if _files(root, exercise.id) or (_files(root) and not _students(root, exercise)):
-        yield Path(), _owner(root, exercise)
-        return
-    for student, folder in _students(root, exercise):
-        yield folder, student
-
-
-def _students(root: Path, exercise: Exercise) -> list[tuple[str, Path]]:
-    """Student folders, if at least one of them has a submission; nbgrader's hold one per exercise."""
-    students, any_file = [], False
-    for name in _folders(root):
-        inner = Path(name, exercise.id) if exercise.id in _folders(root / name) else Path(name)
-        any_file = any_file or bool(_files(root / inner))
-        students.append((name, inner))
-    return students if any_file else []
-
-
-def _read_folder(root: Path, folder: Path, student: str, exercise: Exercise) -> Submission:
-    names = _files(root / folder, exercise.id) or _files(root / folder)
-    student = printable(student, _NAME_LENGTH)
-    shown = printable(folder.as_posix(), _NAME_LENGTH)
-    if not names:
-        problem = f"no {exercise.id}.py or {exercise.id}.ipynb in '{shown}'"
-        return Submission(shown, student, "", root / folder, "", problem=problem)
-    candidates = [_read_one(root, folder / name, student, exercise) for name in names]
-    return _the_changed_one(candidates, Submission(shown, student, "", root / folder, ""), exercise)
+def _read_place(root: Path, place: Place, exercise: Exercise) -> Submission:
+    """The answer at a place; of several files there the one that counts."""
+    alone = place.folder == Path()  # then its own name says nothing
+    shown = printable(place.student if alone else place.folder.as_posix(), NAME_LENGTH)
+    empty = Submission(shown, place.student, "", root / place.folder, "", problem=place.problem)
+    if not place.files:
+        return empty
+    candidates = [_read_one(root, place.folder / name, place.student, exercise) for name in place.files]
+    return _the_changed_one(candidates, empty, exercise)
 
 
 def _the_changed_one(candidates: list[Submission], empty: Submission, exercise: Exercise) -> Submission:
@@ -159,12 +136,13 @@ def _the_changed_one(candidates: list[Submission], empty: Submission, exercise: 
 
 
 def _read_one(root: Path, relative: Path, student: str, exercise: Exercise) -> Submission:
-    name = printable(relative.as_posix(), _NAME_LENGTH)
-    empty = Submission(name, student, "", root / relative, relative.suffix[1:])
+    name = printable(relative.as_posix(), NAME_LENGTH)
+    suffix = relative.suffix.lower()
+    empty = Submission(name, student, "", root / relative, suffix[1:])
     try:
         if is_archive(relative.name):
             return _from_archive(_read(root, relative, MAX_ARCHIVE_BYTES), empty, exercise)
-        limit = MAX_NOTEBOOK_BYTES if relative.suffix == ".ipynb" else MAX_BYTES
+        limit = MAX_NOTEBOOK_BYTES if suffix == ".ipynb" else MAX_BYTES
         return _from_source(_read(root, relative, limit), empty, exercise)
     except SubmissionError as error:
         return replace(empty, problem=str(error))
@@ -192,7 +170,8 @@ def _from_archive(data: bytes, empty: Submission, exercise: Exercise) -> Submiss
     chosen = [path for path in named if path.count("/") == top]
     if not chosen or (len(chosen) > 1 and len({PurePosixPath(path).stem for path in chosen}) > 1):
         raise SubmissionError(
-            f"{empty.name} holds {len(files)} source files and no {exercise.id}.py or {exercise.id}.ipynb"
+            f"{empty.name} holds {len(files)} source files and no {exercise.id}.py or {exercise.id}.ipynb;"
+            " if they are many students', unpack it and name the folder"
         )
     candidates = [
         _from_source(files[path], replace(empty, format=PurePosixPath(path).suffix[1:]), exercise)
@@ -211,7 +190,7 @@ def _is_release(submission: Submission, exercise: Exercise) -> bool:
 
 def _read(root: Path, relative: Path, limit: int) -> bytes:
     """At most `limit` bytes of a regular file beneath `root`, no symbolic link followed on the way."""
-    name = printable(relative.as_posix(), _NAME_LENGTH)
+    name = printable(relative.as_posix(), NAME_LENGTH)
     try:
         with os.fdopen(_open_beneath(root, relative), "rb") as file:
             status = os.fstat(file.fileno())
@@ -223,7 +202,10 @@ def _read(root: Path, relative: Path, limit: int) -> bytes:
                 raise SubmissionError(f"{name} has {status.st_size} bytes, expected at most {limit}")
             return file.read(limit + 1)
     except OSError as error:
-        raise SubmissionError(f"{name} cannot be read as a regular file: {error.strerror}") from None
+        reason = error.strerror
+        if error.errno == errno.ELOOP:  # what O_NOFOLLOW says
+            reason = "it is a symbolic link, which is not followed; hand in the file itself"
+        raise SubmissionError(f"{name} cannot be read as a regular file: {reason}") from None
 
 
 def _open_beneath(root: Path, relative: Path) -> int:
@@ -245,34 +227,6 @@ def _open_beneath(root: Path, relative: Path) -> int:
         return os.open(relative.name, flags, dir_fd=folder)
     finally:
         os.close(folder)
-
-
-def _files(folder: Path, stem: str | None = None) -> list[str]:
-    """Names of notebooks and Python files in a folder; with a stem only those, links and pipes too."""
-    found = []
-    for entry in _entries(folder):
-        suffix = next((suffix for suffix in FORMATS if entry.name.endswith(suffix)), None)
-        if suffix and (entry.name == stem + suffix if stem else entry.is_file(follow_symlinks=False)):
-            found.append(entry.name)
-    return found
-
-
-def _folders(folder: Path) -> list[str]:
-    return [e.name for e in _entries(folder) if e.is_dir(follow_symlinks=False) and e.name not in _SKIPPED]
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder, by name, hidden entries apart; nothing where it cannot be listed."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
-    except OSError:
-        return []
-
-
-def _owner(folder: Path, exercise: Exercise) -> str:
-    """The student whose folder this is: its name, or in nbgrader's student/exercise tree the one above."""
-    return printable(folder.parent.name if folder.name == exercise.id else folder.name, _NAME_LENGTH)
 
 
 def _declared_id(file: Path) -> str | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from dlgrade import changes, hinting, hints, keyboard, progress, spawned
 from dlgrade.checking import CheckOptions, refuse_unreadable, settings_of, view_of
 from dlgrade.checks import Check
+from dlgrade.collected import FORMATS
 from dlgrade.engine import Run, RunPlan
 from dlgrade.errors import UsageError
 from dlgrade.exercise import Exercise
@@ -28,7 +29,7 @@ from dlgrade.report import CheckResult, Report
 from dlgrade.saves import Saves
 from dlgrade.source import Outline, SyntaxProblem, outline
 from dlgrade.spawned import SpawnedRun
-from dlgrade.submission import FORMATS, Submission, find_submissions
+from dlgrade.submission import Submission, find_submissions
 
 if TYPE_CHECKING:
     from rich.console import Console

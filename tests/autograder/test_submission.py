@@ -187,7 +187,9 @@ def test_links_out_of_the_folder_are_not_followed(work, exercise, tmp_path):
     (work / "dee" / "shapes").symlink_to(secret.parent, target_is_directory=True)
     found = {s.student: s for s in find_submissions(work, exercise)}
     assert found["bob"].problem.startswith("bob/shapes.py cannot be read as a regular file: ")
-    assert "cai" not in found
+    assert found["cai"].problem == (
+        "'cai' is a symbolic link, which is not followed; put the folder itself there"
+    )
     assert found["dee"].problem == "no shapes.py or shapes.ipynb in 'dee'"
     assert "SECRET" not in "".join(s.text for s in found.values())
 
