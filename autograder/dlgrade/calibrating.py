@@ -65,6 +65,7 @@ def _staffs(course: Course, name: str) -> Exercise:
 
 def _calibrate(exercise: Exercise, options: CalibrateOptions) -> None:
     plan = _plan(options)
+    print(f"dlgrade: one quick check of {exercise.id}'s full answer, then training", file=sys.stderr)
     data: AbstractContextManager[str] = tempfile.TemporaryDirectory() if options.stand_in else nullcontext("")
     with data as empty:
         if empty:

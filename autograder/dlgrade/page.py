@@ -30,7 +30,8 @@ th, td { text-align: left; vertical-align: top; padding: 0.3rem 0.5rem;
 th { overflow-wrap: normal; white-space: nowrap; } td { min-width: 3.5rem; }
 .number { text-align: right; white-space: nowrap; }
 figure { margin: 1rem 0; } svg { width: 100%; height: auto; max-width: 40rem; display: block; }
-svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
+svg text { fill: var(--ink); font: 13px system-ui, sans-serif; paint-order: stroke; stroke: var(--paper);
+  stroke-width: 3px; }
 .axis { stroke: var(--line); stroke-width: 1; } .mark { stroke: var(--bad); stroke-width: 2; }
 .curve { fill: none; stroke: var(--one); stroke-width: 2; }
 svg.spark { width: 7.5rem; height: 1.75rem; } .one { fill: var(--one); } .two { fill: var(--two); }
@@ -155,20 +156,20 @@ def strips(
         mark: its label and place.
         top: where to begin.
     """
-    low, at = top + 40 + ROW * len(rows), LEFT + x.at(mark[1]) * (RIGHT - LEFT)
+    low, at = top + 58 + ROW * len(rows), LEFT + x.at(mark[1]) * (RIGHT - LEFT)
     pieces = [
         _label(8, top + 16, title),
+        Html(f'<line class="mark" x1="{at:.1f}" y1="{top + 42}" x2="{at:.1f}" y2="{low}"/>'),
         Html(f'<line class="axis" x1="8" y1="{low}" x2="{RIGHT}" y2="{low}"/>'),
     ]
     for i, (label, shape, values) in enumerate(rows):
-        y = top + 40 + ROW * i
+        y = top + 58 + ROW * i
         pieces.append(_label(8, y, label))
         pieces += [
             Html(f'<circle class="{shape}" cx="{LEFT + x.at(v) * (RIGHT - LEFT):.1f}" cy="{y + 14}" r="4"/>')
             for v in values
         ]
-    pieces.append(Html(f'<line class="mark" x1="{at:.1f}" y1="{top + 26}" x2="{at:.1f}" y2="{low}"/>'))
-    pieces.append(_label(at, top + 24, f"{mark[0]} {mark[1]:g}", "middle" if 120 < at < 560 else "end"))
+    pieces.append(_label(at, top + 38, f"{mark[0]} {mark[1]:g}", "start" if at < WIDTH / 2 else "end"))
     pieces += [_label(LEFT + x.at(t) * (RIGHT - LEFT), low + 16, f"{t:g}", "middle") for t in x.ticks]
     pieces.append(_label((LEFT + RIGHT) / 2, low + 34, x.title, "middle"))
     return pieces, low + 44

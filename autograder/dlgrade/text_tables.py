@@ -98,6 +98,8 @@ def show_proof(proof: Proof, out: Console) -> None:
             f" {proof.variants_passed} passed; chance that a correct answer fails: {proof.chance:.2g}"
         )
     )
+    for note in proof.notes:
+        out.print(Text(f"note: {safe(note)}", "yellow"))
     for problem in proof.problems:
         out.print(Text(f"problem: {safe(problem)}", "red"))
     if proof.holds:

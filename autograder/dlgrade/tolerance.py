@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from statistics import NormalDist, fmean, stdev
 from typing import Final
 
@@ -41,6 +42,7 @@ def _below(z: float) -> float:
     return 0.5 * math.erfc(-z / math.sqrt(2))
 
 
+@cache
 def tolerance_factor(count: int, coverage: float = 0.9, confidence: float = CONFIDENCE) -> float:
     """Deviations below the mean of `count` values that leave `coverage` of the law above, so confidently."""
     root = math.sqrt(count)
@@ -48,6 +50,7 @@ def tolerance_factor(count: int, coverage: float = 0.9, confidence: float = CONF
     return _rising(lambda k: student_below(root * k, count - 1, shift), confidence, 0.0, 1000.0)
 
 
+@cache
 def miss_bound(count: int, factor: float, confidence: float = CONFIDENCE) -> float:
     """Largest share of the law beyond `factor` deviations from the mean of `count` values, so confidently."""
     root = math.sqrt(count)
@@ -55,6 +58,7 @@ def miss_bound(count: int, factor: float, confidence: float = CONFIDENCE) -> flo
     return _below(-within)
 
 
+@cache
 def prediction_factor(count: int, chance: float) -> float:
     """Deviations from the mean of `count` values beyond which one more value lies with this chance only."""
     t = _rising(lambda x: -student_below(-x, count - 1), -chance, 0.0, 1e6)

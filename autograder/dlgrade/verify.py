@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dlgrade import calibration
 from dlgrade.build import drift
 from dlgrade.course import Course
 from dlgrade.engine import Run, RunPlan, Zygote
 from dlgrade.errors import CourseError
 from dlgrade.exercise import Exercise, Mistake, Variant, load_mistakes, load_variants
 from dlgrade.fingerprints import fingerprints
-from dlgrade.outcome import BLOCKED, INTERNAL, MISSING, PASSED
+from dlgrade.outcome import BLOCKED, FAILED, INTERNAL, MISSING, PASSED
 from dlgrade.report import CheckResult, Report
 from dlgrade.runsettings import RunSettings
 from dlgrade.submission import Submission
@@ -27,10 +28,15 @@ from dlgrade.submission import Submission
 
 @dataclass
 class Proof:
-    """What was tried for one exercise, and every property that does not hold, one sentence each."""
+    """What was tried for one exercise, and every property that does not hold, one sentence each.
+
+    `notes` are no problems: variants that keep every rule and miss a threshold, which holds for the
+    reference's recipe.
+    """
 
     exercise: str
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     matrix: dict[str, dict[str, str]] = field(default_factory=dict)  # mistake -> check -> verdict
     mistakes: int = 0
     caught: int = 0
@@ -90,6 +96,7 @@ def verify(
     named = {mistake.caught_by for mistake in mistakes}
     proof.problems += [f"no mistake is named for check {check}" for check in checks if check not in named]
     proof.problems += _indistinguishable(proof, mistakes)
+    proof.problems += calibration.problems(exercise, run.checks)
     proof.problems += _leaks(exercise, answer)
     recorded = fingerprints(exercise)
     proof.problems += [
@@ -186,8 +193,10 @@ def _listed(names: set[str]) -> str:
 def _judge_variant(proof: Proof, variant: Variant, report: Report) -> None:
     proof.variants += 1
     wrong = [check for check in report.counted if check.verdict != PASSED]
+    short = [check for check in wrong if check.verdict == FAILED and check.measured is not None]
     proof.variants_passed += not wrong
-    proof.problems += [f"correct variant '{variant.name}': {_told(check)}" for check in wrong]
+    proof.notes += [f"correct variant '{variant.name}' misses the threshold: {_told(c)}" for c in short]
+    proof.problems += [f"correct variant '{variant.name}': {_told(c)}" for c in wrong if c not in short]
 
 
 def _told(check: CheckResult) -> str:
