@@ -1,5 +1,6 @@
 """Cohorts of made-up students for tests: distinct texts, some of them wrong."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -34,6 +35,21 @@ def verdicts(out: Path) -> dict[str, dict[str, tuple[object, ...]]]:
             for check in report["checks"]
         }
     return found
+
+
+def table(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, by column."""
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def counted_once(out: Path, names: list[str]) -> bool:
+    """Every table of a results folder names each submission exactly once."""
+    wanted = sorted(f"{name}/tiny.py" for name in names)
+    lines = [json.loads(line)["submission"] for line in (out / "results.jsonl").read_text().splitlines()]
+    rows = [row["submission"] for row in table(out / "grades.csv")]
+    reports = [json.loads(file.read_text())["submission"] for file in (out / "reports").iterdir()]
+    return sorted(lines) == sorted(reports) == rows == wanted
 
 
 def edit(course: Course, old: str, new: str, file: str = "hidden/test_hidden.py") -> None:

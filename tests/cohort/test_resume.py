@@ -1,6 +1,5 @@
 """A cohort's run that is cut off, continued, or brought up to date, with the real command."""
 
-import csv
 import json
 import random
 import shutil
@@ -32,21 +31,6 @@ def undisturbed(course, tmp_path_factory):
     return folder
 
 
-def table(file):
-    """The rows of a CSV file, by column."""
-    with file.open(newline="") as lines:
-        return list(csv.DictReader(lines))
-
-
-def counted_once(out, names):
-    """Every table of a results folder names each submission exactly once."""
-    wanted = sorted(f"{name}/tiny.py" for name in names)
-    lines = [json.loads(line)["submission"] for line in (out / "results.jsonl").read_text().splitlines()]
-    rows = [row["submission"] for row in table(out / "grades.csv")]
-    reports = [json.loads(file.read_text())["submission"] for file in (out / "reports").iterdir()]
-    return sorted(lines) == sorted(reports) == rows == wanted
-
-
 def killed_after(seconds, course, submissions, out):
     """Start grading, and end the process with SIGKILL after so many seconds of it handing out submissions."""
     command = [DLGRADE, "grade", "tiny", str(submissions), "--out", str(out), *map(str, SETTINGS)]
@@ -74,7 +58,7 @@ def kill_and_finish(course, folder, names, moments):
             json.loads(file.read_text())  # nothing half written under its own name
     done = dlgrade("grade", "tiny", folder / "in", "--out", out, *SETTINGS, cwd=course.root)
     assert done.returncode == 1, done.stderr
-    assert counted_once(out, names)
+    assert cohorts.counted_once(out, names)
     return out
 
 
@@ -116,7 +100,7 @@ def test_the_same_command_again_grades_only_what_is_missing(course, undisturbed,
     assert done.returncode == 1, done.stderr
     assert done.stderr.count(" done, ") == 2
     assert {file: file.stat().st_mtime_ns for file in others} == untouched
-    assert counted_once(out, [folder.name for folder in (undisturbed / "in").iterdir()])
+    assert cohorts.counted_once(out, [folder.name for folder in (undisturbed / "in").iterdir()])
     assert cohorts.verdicts(out) == cohorts.verdicts(undisturbed / "out")
 
 
@@ -155,7 +139,7 @@ def test_regrade_runs_the_one_check_that_changed_and_notes_whose_score_did(undis
     after = cohorts.verdicts(out)
     changed = {(n, c) for n, checks in after.items() for c in checks if checks[c] != before[n][c]}
     assert {check for _, check in changed} == {"double_doubles_large_numbers"}
-    rows = table(out / "changes.csv")
+    rows = cohorts.table(out / "changes.csv")
     assert {row["submission"] for row in rows} == {name for name, _ in changed}
     assert {(row["score_before"], row["score"]) for row in rows} == {("7", "8")}
     assert all(row["checks"] == "double_doubles_large_numbers" for row in rows)
