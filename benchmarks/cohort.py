@@ -2,6 +2,7 @@
 
     python benchmarks/cohort.py rates [--submissions 40] [--slow 3] [--otter /path/to/venv/bin/otter]
     python benchmarks/cohort.py memory [--submissions 1000] [--jobs 2]
+    python benchmarks/cohort.py regrade [--submissions 40] [--jobs 2]
 
 `rates` grades one job at a time, all tools in one run, so that a busy machine slows all alike; the two
 that start a kernel for each submission get `--slow` submissions. The time of a tool is that of its own
@@ -10,19 +11,25 @@ of two jobs. otter is measured where a virtual environment has it and this proje
 
     python -m venv otter && otter/bin/pip install otter-grader ipykernel torch
 
-`memory` grades 100 and then all submissions, and prints the rate and the peak of the process tree's
-memory, shared pages counted once.
+`memory` grades a tenth and then all submissions, and prints the rate, the time to the first result and the
+peak of the process tree's memory, shared pages counted once.
+
+`regrade` grades all, changes one check, and brings the results up to date: first a check that costs little,
+then the one that trains.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -82,22 +89,27 @@ def finishing_times(command: Sequence[str], cwd: Path) -> list[float]:
         return [time.perf_counter() - start for line in process.stderr if " done, " in line]
 
 
+def warm(times: Sequence[float]) -> float:
+    """Seconds a submission, once the first few have paid for what is loaded late."""
+    return (times[-1] - times[4]) / (len(times) - 5)
+
+
 def measure_dlgrade(folder: Path, submissions: int) -> float:
     """Print what one and two jobs give; seconds a submission with one job, once it is warm."""
     root = dlgrade_folder(folder, submissions)
-    warm = {}
+    each = {}
     for jobs in (1, 2):
         times = finishing_times(dlgrade_command(root, f"out{jobs}", jobs), root / "course")
         if len(times) < submissions:
             raise SystemExit(f"dlgrade graded {len(times)} of {submissions}")
-        warm[jobs] = (times[-1] - times[4]) / (len(times) - 5)
+        each[jobs] = warm(times)
         print(
             f"dlgrade, {jobs} job(s): {submissions} in {times[-1]:.1f} s, the first after {times[0]:.1f} s;"
-            f" warm {1000 * warm[jobs]:.0f} ms each, {60 / warm[jobs]:.0f} a minute",
+            f" warm {1000 * each[jobs]:.0f} ms each, {60 / each[jobs]:.0f} a minute",
             flush=True,
         )
-    print(f"two jobs are {warm[1] / warm[2]:.2f} times one")
-    return warm[1]
+    print(f"two jobs are {each[1] / each[2]:.2f} times one")
+    return each[1]
 
 
 # --- nbgrader and otter -------------------------------------------------------------------------------
@@ -164,8 +176,10 @@ def measure_otter(folder: Path, submissions: int, otter: Path) -> float:
     for number in range(submissions):
         nbformat.write(notebook(number, locked=False), folder / "cnn.ipynb")
         seconds += timed([otter, "run", "-a", archive.name, "-o", ".", "cnn.ipynb"], folder)
-        if '"score": 1.0' not in (folder / "results.json").read_text():
-            raise SystemExit("otter gave no points; see results.json")
+        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        points = sum(test.get("score", 0) for test in results["tests"])
+        if points != len(six_checks.CELLS):
+            raise SystemExit(f"otter gave {points} of {len(six_checks.CELLS)} points: {results}")
         (folder / "results.json").unlink()
     return seconds / submissions
 
@@ -209,47 +223,96 @@ def proportional_bytes(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-def peak_of(command: Sequence[str], cwd: Path) -> tuple[float, float, int]:
-    """Seconds of a run, mebibytes at the peak of its process tree, and how often that was sampled."""
-    start, samples = time.perf_counter(), []
+@dataclass(frozen=True)
+class Observed:
+    """A run as seen from outside: seconds to its end and to its first report, bytes at each look."""
+
+    seconds: float
+    first: float
+    samples: Sequence[int]
+
+    @property
+    def peak(self) -> float:
+        """Mebibytes of the whole process tree."""
+        return max(self.samples) / 2**20
+
+
+def observed(command: Sequence[str], cwd: Path, reports: Path) -> Observed:
+    """Run a command, and look at its process tree once a second."""
+    start, first, samples = time.perf_counter(), 0.0, []
     with subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            try:
+            if not first and any(reports.glob("*.json")):
+                first = time.perf_counter() - start
+            with suppress(OSError):  # one ended while it was looked at
                 samples.append(sum(map(proportional_bytes, tree(process.pid))))
-            except OSError:  # one ended while it was looked at
-                continue
             time.sleep(SAMPLE_SECONDS)
-    return time.perf_counter() - start, max(samples) / 2**20, len(samples)
+    return Observed(time.perf_counter() - start, first, samples)
 
 
 def memory(options: argparse.Namespace) -> None:
-    """Print rate and peak for 100 submissions and for all."""
+    """Print rate, first result and peak for a tenth of the submissions and for all."""
     peaks = []
-    for count in (100, options.submissions):
+    for count in (options.submissions // 10, options.submissions):
         with tempfile.TemporaryDirectory() as name:
             root = dlgrade_folder(Path(name), count)
             command = dlgrade_command(root, "out", options.jobs)
-            seconds, peak, samples = peak_of(command, root / "course")
+            run = observed(command, root / "course", root / "out" / "reports")
             reports = len(list((root / "out" / "reports").iterdir()))
-        peaks.append(peak)
+        peaks.append(run.peak)
         print(
-            f"{reports} of {count} submissions, {options.jobs} jobs: {seconds:.0f} s,"
-            f" {60 * count / seconds:.0f} a minute, peak {peak:.0f} MiB in {samples} samples"
+            f"{reports} of {count} submissions, {options.jobs} jobs: {run.seconds:.0f} s, the first after"
+            f" {run.first:.0f} s, {60 * count / run.seconds:.0f} a minute, peak {run.peak:.0f} MiB in"
+            f" {len(run.samples)} samples",
+            flush=True,
         )
-    print(f"the peak of all is {peaks[1] / peaks[0]:.2f} times that of 100")
+    print(f"the peak of all is {peaks[1] / peaks[0]:.2f} times that of a tenth of them")
+
+
+# --- regrade ------------------------------------------------------------------------------------------
+
+EDITS = {
+    "convolve2d_takes_other_kernels": ("oracle.normal(7, 5)", "oracle.normal(6, 5)"),
+    "cnn_loss_falls": ("oracle.normal(32, 3, 32, 32)", "oracle.normal(30, 3, 32, 32)"),
+}
+
+
+def regrade(options: argparse.Namespace) -> None:
+    """Print the time of a full run, and of bringing it up to date after each edit."""
+    with tempfile.TemporaryDirectory() as name:
+        root = dlgrade_folder(Path(name), options.submissions)
+        command = dlgrade_command(root, "out", options.jobs)
+        full = finishing_times(command, root / "course")
+        print(f"all six checks: {told(full)}", flush=True)
+        checks = root / "course" / "solutions" / "cnn" / "checks" / "visible" / "test_cnn.py"
+        for check, (old, new) in EDITS.items():
+            checks.write_text(checks.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+            again = finishing_times([*command, "--regrade"], root / "course")
+            print(
+                f"after {check} changed: {told(again)}; {full[-1] / again[-1]:.1f} times as fast from start"
+                f" to end, {warm(full) / warm(again):.1f} times once warm",
+                flush=True,
+            )
+
+
+def told(times: Sequence[float]) -> str:
+    """A run in words."""
+    total = f"{len(times)} in {times[-1]:.1f} s, the first after {times[0]:.1f} s"
+    return f"{total}, then {1000 * warm(times):.0f} ms each"
 
 
 def main() -> None:
     """Parse and run."""
+    kinds = {"rates": rates, "memory": memory, "regrade": regrade}
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("what", choices=["rates", "memory"])
+    parser.add_argument("what", choices=kinds)
     parser.add_argument("--submissions", type=int)
     parser.add_argument("--slow", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--otter", type=Path)
     options = parser.parse_args()
-    options.submissions = options.submissions or (40 if options.what == "rates" else 1000)
-    (rates if options.what == "rates" else memory)(options)
+    options.submissions = options.submissions or (1000 if options.what == "memory" else 40)
+    kinds[options.what](options)
 
 
 if __name__ == "__main__":

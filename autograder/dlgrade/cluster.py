@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -27,13 +27,14 @@ from dlgrade import __version__, hints, node, planning
 from dlgrade.checks import Check
 from dlgrade.engine import Flight, Known, RunPlan, Watch, report_of
 from dlgrade.errors import GraderFault, UsageError
-from dlgrade.report import Report
+from dlgrade.report import CheckResult, Report
 from dlgrade.sandbox import MODES
 from dlgrade.submission import Submission
 
 CONNECT_SECONDS: Final = 10
 WORKER_SECONDS: Final = 300.0  # to wait for a first node, or for one after the last was lost
 LOOK_SECONDS: Final = 5.0
+MOST_LOST: Final = 12  # nodes with one submission; Dask itself gives up after four
 IN_HAND: Final = 2  # tasks for each place: what is graded, and what comes next without a wait
 
 _LOST: Final = (CancelledError, asyncio.CancelledError, OSError)  # what Dask raises without its scheduler
@@ -241,6 +242,15 @@ def _connected(address: str) -> Any:
         ) from None
 
 
+@dataclass(frozen=True)
+class _Sent:
+    """A submission under way, what is known of it, and how many nodes were lost with it."""
+
+    submission: Submission
+    known: dict[str, CheckResult]
+    lost: int = 0
+
+
 class ClusterRun:
     """A run that is open on the nodes; `grade` sends submissions through them."""
 
@@ -251,7 +261,13 @@ class ClusterRun:
         self._resource = "GPU" if plan.settings.device == "cuda" else None
         first = cluster.send(node.open_run, name, resource=self._resource)
         cluster.finished([first], self._resource)
-        self._opened: node.Opened = cluster.result(first)
+        try:
+            self._opened: node.Opened = cluster.result(first)
+        except KilledWorker as error:
+            raise GraderFault(
+                f"{error.allowed_failures + 1} Dask workers were lost while they loaded the run; their logs"
+                " may say why"
+            ) from None
         self.checks: Sequence[Check] = self._opened.checks
         self.ready: Mapping[str, Any] = self._opened.ready
 
@@ -262,36 +278,42 @@ class ClusterRun:
             GraderFault: a node cannot grade, or has other versions or data than the first one.
         """
         waiting = iter(submissions)
-        flying: dict[Future[Any], Submission] = {}
+        flying: dict[Future[Any], _Sent] = {}
         try:
             while True:
                 room = IN_HAND * max(1, self._cluster.places(self._resource))
                 while len(flying) < room and (submission := next(waiting, None)) is not None:
-                    flying[self._send(submission, known)] = submission
+                    sent = _Sent(submission, dict(known(submission)))
+                    flying[self._send(sent)] = sent
                 if not flying:
                     return
                 for future in self._cluster.finished(flying, self._resource):
-                    report = self._report(future, flying.pop(future))
-                    watch(report.submission, {"event": "done"})
-                    yield report
+                    outcome = self._outcome(future, flying.pop(future))
+                    if isinstance(outcome, _Sent):
+                        flying[self._send(outcome)] = outcome
+                        continue
+                    watch(outcome.submission, {"event": "done"})
+                    yield outcome
         finally:
             self._cluster.cancel(flying)
 
-    def _send(self, submission: Submission, known: Known) -> Future[Any]:
-        shipped = replace(submission, origin=Path(submission.name))  # where it lay is nobody else's business
-        return self._cluster.send(
-            node.grade, self._name, shipped, dict(known(submission)), resource=self._resource
-        )
+    def _send(self, sent: _Sent) -> Future[Any]:
+        # where it lay on this machine is nobody else's business
+        submission = replace(sent.submission, origin=Path(sent.submission.name))
+        return self._cluster.send(node.grade, self._name, submission, sent.known, resource=self._resource)
 
-    def _report(self, future: Future[Any], submission: Submission) -> Report:
+    def _outcome(self, future: Future[Any], sent: _Sent) -> Report | _Sent:
+        """The report; or what to send again: Dask gave up, and the nodes' end was hardly its doing."""
         try:
             opened, report = self._cluster.result(future)
         except KilledWorker as error:
-            fault = f"each of {error.allowed_failures + 1} Dask workers ended while it graded this submission"
-            nothing = report_of(self._plan, self.checks, self.ready, Flight(submission))
-            return replace(nothing, fault=fault)
+            lost = sent.lost + error.allowed_failures + 1
+            if lost < MOST_LOST:
+                return replace(sent, lost=lost)
+            nothing = report_of(self._plan, self.checks, self.ready, Flight(sent.submission))
+            return replace(nothing, fault=f"{lost} Dask workers were lost while they graded this submission")
         _refuse_differences(self._opened, opened)
-        whole: Report = replace(report, hints=hints.used(submission, self._plan.exercise))
+        whole: Report = replace(report, hints=hints.used(sent.submission, self._plan.exercise))
         return whole
 
 
