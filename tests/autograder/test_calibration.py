@@ -1,0 +1,516 @@
+"""Calibration: what is computed from figures, what they rest on, and real runs on a tiny course."""
+
+import dataclasses
+import json
+import math
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from dlgrade import calibration, calibration_source, datasets, decision, measuring, tolerance
+from dlgrade.calibration import Measurement
+from dlgrade.calibration_source import DataInUse
+from dlgrade.contest import Attempt, Contest, OpenData
+from dlgrade.decision import HIGHER, LOWER, Rule
+from dlgrade.engine import Run, RunPlan, Zygote
+from dlgrade.errors import CourseError, GraderFault, UsageError
+from dlgrade.fingerprints import load_checks
+from dlgrade.observation import recording
+from dlgrade.outcome import CheckFailed
+from dlgrade.runlog import NAME, RunLog, Trial
+from dlgrade.runsettings import RunSettings
+from dlgrade.spending import Allowance, Spending
+from dlgrade.submission import Submission
+from dlgrade.verify import verify
+from tests.autograder import text_course
+from tests.autograder.text_course import CHECK
+
+# --- statistics -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "factor"), [(3, 6.155), (5, 3.407), (12, 2.210), (20, 1.926), (50, 1.646)])
+def test_tolerance_factors_are_the_published_ones(count, factor):
+    """One-sided factors for 90 % of a normal law at 95 % confidence, as tables of them have it."""
+    assert tolerance.tolerance_factor(count) == pytest.approx(factor, abs=1e-3)
+
+
+@pytest.mark.parametrize(("degrees", "x"), [(1, -6.3138), (2, -2.9200), (11, -1.7959), (30, -1.6973)])
+def test_student_is_below_its_tabled_quantile_one_time_in_twenty(degrees, x):
+    """The central law, at its 5 % quantiles, and symmetric."""
+    assert tolerance.student_below(x, degrees) == pytest.approx(0.05, abs=1e-5)
+    assert tolerance.student_below(-x, degrees) == pytest.approx(0.95, abs=1e-5)
+
+
+def test_a_miss_bound_is_the_tolerance_factor_read_backwards():
+    """The factor that leaves nine tenths above bounds the rest by one tenth."""
+    assert tolerance.miss_bound(12, tolerance.tolerance_factor(12)) == pytest.approx(0.1, abs=1e-6)
+    assert tolerance.miss_bound(12, 5.0) < 0.001 < tolerance.miss_bound(3, 5.0)
+
+
+def test_one_more_value_lies_beyond_the_prediction_as_rarely_as_said():
+    """Of many samples, a twentieth have their next value beyond a factor made for one in twenty."""
+    factor, draws, beyond = tolerance.prediction_factor(5, 0.05), random.Random(4), 0
+    for _ in range(20_000):
+        mean, deviation, following = _sample(draws, 5)
+        beyond += following < mean - factor * deviation
+    assert beyond / 20_000 == pytest.approx(0.05, abs=0.006)
+
+
+def test_chance_above_is_that_of_the_next_value():
+    """Simulated over samples of three, with the limit that each sample would give one chance in ten."""
+    draws, above = random.Random(5), 0
+    for _ in range(20_000):
+        mean, deviation, following = _sample(draws, 3)
+        above += following > mean + 1.8856 * deviation * math.sqrt(4 / 3)  # t of 2 degrees, 90 %
+    assert above / 20_000 == pytest.approx(0.1, abs=0.008)
+    assert tolerance.chance_above([0.0, 1.0, 2.0], 1 + 1.8856 * math.sqrt(4 / 3)) == pytest.approx(
+        0.1, abs=1e-4
+    )
+
+
+def _sample(draws: random.Random, count: int) -> tuple[float, float, float]:
+    """Mean and deviation of `count` normal values, and the value that follows."""
+    values = [draws.gauss() for _ in range(count)]
+    mean = sum(values) / count
+    return mean, math.sqrt(sum((v - mean) ** 2 for v in values) / (count - 1)), draws.gauss()
+
+
+def test_a_correct_answer_fails_one_decision_in_a_thousand_at_most():
+    """In nineteen of twenty calibrations from twelve seeds, by the chance that the true law then gives."""
+    draws, law, kept = random.Random(6), NormalDist(0.8, 0.01), 0
+    for _ in range(1000):
+        rule = decision.set_by([draws.gauss(0.8, 0.01) for _ in range(12)], HIGHER)
+        once = law.cdf(rule["hopeless"])
+        kept += law.cdf(rule["threshold"]) ** 3 + 3 * once <= rule["false_fail"] + 1e-5
+    assert kept / 1000 == pytest.approx(0.95, abs=0.025)
+
+
+def test_the_decision_simulated():
+    """At a threshold that one run in ten misses, the decision fails about one time in a thousand."""
+    draws, rule, failed = random.Random(7), Rule(0.8 - 1.2816 * 0.01, 0.8 - 0.09), 0
+    for _ in range(100_000):
+        failed += not any(rule.passes(draws.gauss(0.8, 0.01)) for _ in range(decision.RUNS))
+    assert 60 <= failed <= 145
+
+
+@pytest.mark.parametrize("better", [HIGHER, LOWER])
+def test_a_threshold_lies_between_hopeless_and_usual(better):
+    """From the good side on: what correct answers get, the threshold, the mark that ends a decision."""
+    values = [0.5 + 0.001 * i for i in range(12)]
+    found = decision.set_by(values, better)
+    rule = Rule.of(found)
+    order = [rule.hopeless, rule.threshold, *rule.usual]
+    assert order == sorted(order) if better == HIGHER else order[:2] == sorted(order[:2], reverse=True)
+    assert rule.passes(rule.threshold)
+    assert not rule.is_hopeless(rule.threshold)
+    assert rule.is_hopeless(rule.hopeless - 0.01 if better == HIGHER else rule.hopeless + 0.01)
+    assert not found["provisional"]
+    assert found["false_fail"] == pytest.approx(0.001, rel=0.02)
+
+
+def test_few_seeds_are_provisional():
+    """Five deviations from the mean, and the bound is what so few values can promise."""
+    found = decision.set_by([0.5, 0.51, 0.52], HIGHER)
+    assert found["provisional"]
+    assert found["threshold"] == pytest.approx(0.51 - 5 * 0.01)
+    assert found["false_fail"] > 0.001
+
+
+def test_power_is_a_bound():
+    """Far below the threshold it is near one, close to it small, and never above what three runs allow."""
+    assert decision.power([0.3, 0.31, 0.32], 0.6, HIGHER) > 0.99
+    assert decision.power([0.55, 0.6, 0.65], 0.6, HIGHER) == 0
+    assert decision.power([3.0, 3.01, 3.02], 2.0, LOWER) > 0.99
+    assert decision.power([0.3, 0.3, 0.3], 0.6, HIGHER) == 1
+    assert decision.power([0.6, 0.6, 0.6], 0.6, HIGHER) == 0
+
+
+def test_a_figure_that_is_no_number_passes_nothing():
+    """NaN is on the wrong side of every mark."""
+    assert decision.worse(math.nan, 0.5, HIGHER)
+    assert decision.worse(math.nan, 0.5, LOWER)
+
+
+# --- what is kept ---------------------------------------------------------------------------------
+
+
+def trial(figure: float, subject: str = "answer", **changed) -> Trial:
+    spent = {"parameters": 9, "cpu_seconds": 1.0, "gpu_seconds": 0.0, "peak_memory": 1 << 20}
+    return Trial(**{**dataclasses.asdict(Trial("k", subject, 1, figure, HIGHER, 0.1, 2.0, spent)), **changed})
+
+
+def measurement(figures, **changed) -> Measurement:
+    data = DataInUse("some data", "c" * 8, stand_in=True)
+    values = {"check": "learns", "data": data, "source": "s", "tier": "cpu", "device": "cpu"}
+    values |= {"versions": {"torch": "2"}, "answers": [trial(f) for f in figures], "near_misses": {}}
+    return Measurement(**{**values, **changed})
+
+
+def test_an_entry_says_what_it_rests_on():
+    """Threshold, bound, values, what runs took, data, versions and the key of answer and recipe."""
+    entry = measurement([0.5, 0.6, 0.55]).entry()
+    assert entry["values"] == [0.5, 0.6, 0.55]
+    assert (entry["seconds"], entry["cpu_seconds"], entry["parameters"]) == (2.0, 1.0, 9)
+    assert (entry["checksum"], entry["source"], entry["versions"]) == ("c" * 8, "s", {"torch": "2"})
+    assert {"threshold", "rule", "false_fail", "baseline", "tier", "device"} <= entry.keys()
+
+
+def test_a_threshold_that_nothing_learned_reaches_is_refused(tmp_path):
+    """It is not written, whichever way figures are good; the sentence has both numbers."""
+    low = measurement([0.15, 0.2, 0.12])
+    with pytest.raises(CourseError, match=r"worthless.*learned nothing reaches 0\.1000"):
+        low.entry()
+    bits = [trial(f, better=LOWER, baseline=4.0) for f in (3.9, 4.1, 3.8)]
+    with pytest.raises(CourseError, match=r"learned nothing reaches 4\.0000"):
+        measurement([], answers=bits).entry()
+    exercise = text_course.make(tmp_path).exercise("follow")
+    good = measurement([0.5, 0.51, 0.52], check="good")
+    with pytest.raises(CourseError, match="worthless"):
+        calibration.store(exercise, [low, good])
+    assert list(calibration.read(exercise)["thresholds"]) == ["good"]
+
+
+def test_names_of_mistakes_lie_apart_from_what_students_receive(tmp_path):
+    """Thresholds go into the released exercise.toml; near misses do not."""
+    course = text_course.make(tmp_path)
+    near = {"whispered": [trial(0.2, "whispered"), trial(0.21, "whispered"), trial(0.22, "whispered")]}
+    calibration.store(course.exercise("follow"), [measurement([0.5, 0.51, 0.52], near_misses=near)])
+    content = calibration.read(course.exercise("follow"))
+    assert content["near_misses"]["learns"]["some data"]["whispered"]["power"] > 0.9
+    assert "whispered" not in json.dumps(content["thresholds"])
+    assert content["gpu"] == "no figure was measured on a GPU"
+
+
+def test_a_figure_of_a_gpu_stands_beside_the_cpus(tmp_path):
+    """Another key, the device's name, and nothing is said to be missing any more."""
+    exercise = text_course.make(tmp_path).exercise("follow")
+    calibration.store(exercise, [measurement([0.5, 0.51, 0.52])])
+    calibration.store(exercise, [measurement([0.7, 0.71, 0.72], tier="gpu", device="NVIDIA H100")])
+    content = calibration.read(exercise)
+    found = content["thresholds"]["learns"]
+    assert {key: entry["device"] for key, entry in found.items()} == {
+        "some data": "cpu",
+        "some data, on a GPU": "NVIDIA H100",
+    }
+    assert "gpu" not in content
+
+
+def test_a_torn_line_of_the_log_is_skipped_and_the_next_one_is_whole(tmp_path):
+    """What a kill left of a line harms neither the runs before nor those after it."""
+    log = RunLog(tmp_path / NAME)
+    log.add(trial(0.5))
+    with (tmp_path / NAME).open("a") as file:
+        file.write('{"key": "k", "subj')
+    log.add(trial(0.6, curve=(2.0, 1.0)))
+    assert [t.figure for t in log.trials("k", "answer")] == [0.5, 0.6]
+    assert log.trials("k", "answer")[1].curve == (2.0, 1.0)
+    assert log.trials("k", "other") == log.trials("other", "answer") == []
+    log.add(trial(0.7, key="other"))
+    log.forget("k")
+    assert [t.figure for t in log.trials("other", "answer")] == [0.7]
+    assert log.trials("k", "answer") == []
+
+
+# --- what a calibration rests on ------------------------------------------------------------------
+
+
+def key(course) -> str:
+    exercise = course.exercise("follow")
+    [check] = [c for c, _ in load_checks(exercise.visible_checks) if c.id == CHECK]
+    return calibration_source.source_key(exercise, check)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "same"),
+    [
+        ("follow.py", "Logits of the next character", "The logits", True),
+        ("follow.py", "        nothing =", "        # no state\n        nothing =", True),
+        ("follow.py", "text.upper()", "text.swapcase()", True),
+        ("follow.py", "nn.Embedding(V, V)", "nn.Embedding(V, V, max_norm=9)", False),
+        ("checks/visible/test_visible.py", "points=2", "points=5", True),
+        ("checks/visible/test_visible.py", 'help="upper"', 'help="capitals"', True),
+        ("checks/visible/test_visible.py", '"limit": 4000', '"limit": 4001', False),
+        ("checks/visible/test_visible.py", '"Follower", **RECIPE', '"Follower", 1, **RECIPE', False),
+    ],
+)
+def test_the_key_changes_with_what_a_figure_depends_on(tmp_path, file, old, new, same):
+    """The part and the recipe count; comments, docstrings, points, other parts and other checks do not."""
+    course = text_course.make(tmp_path)
+    before, path = key(course), tmp_path / "solutions" / "follow" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    assert (key(course) == before) is same
+
+
+def test_the_key_changes_with_the_training(tmp_path, monkeypatch):
+    """A new version of the kit's own training makes every figure of that kind stale."""
+    course = text_course.make(tmp_path)
+    before = key(course)
+    monkeypatch.setitem(calibration_source.TRAINERS, "images", 99)
+    assert key(course) == before
+    monkeypatch.setitem(calibration_source.TRAINERS, "text", 99)
+    assert key(course) != before
+
+
+# --- real runs ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """The course with a small text imported, and DLGRADE_DATA set to where it lies."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("DLGRADE_DATA", str(tmp_path_factory.mktemp("data")))
+    text = tmp_path_factory.mktemp("text") / "letters.txt"
+    text.write_text(text_course.prose())
+    datasets.import_("tiny_shakespeare", text)
+    yield text_course.make(tmp_path_factory.mktemp("course"))
+    patch.undo()
+
+
+PLAN = measuring.Plan(tier="cpu", seeds=4, near_miss_seeds=2, jobs=2, threads=1, mode="core")
+
+
+def measured(course, **changed):
+    """Measure and store; the runs that were new, and the measurement."""
+    exercise = course.exercise("follow")
+    new: list[str] = []
+    log = RunLog(exercise.folder / NAME)
+    plan = dataclasses.replace(PLAN, **changed)
+    [found] = measuring.measure(exercise, log, plan, lambda subject, trial, tally: new.append(trial.subject))
+    calibration.store(exercise, [found])
+    return new, found
+
+
+@pytest.fixture(scope="module")
+def calibrated(course):
+    """The course with a calibration that was broken off by a kill after its first run, and went on."""
+    folder = course.root / "solutions" / "follow"
+    command = [
+        sys.executable,
+        "-m",
+        "dlgrade",
+        "calibrate",
+        "follow",
+        "--seeds",
+        "4",
+        "--near-miss-seeds",
+        "2",
+    ]
+    process = subprocess.Popen(
+        [*command, "--jobs", "1"], cwd=course.root, stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    for line in process.stderr:
+        if "1 of 6 runs" in line:
+            process.send_signal(signal.SIGKILL)
+            break
+    process.communicate()
+    before = [json.loads(line) for line in (folder / NAME).read_text().splitlines()]
+    new, found = measured(course)
+    return before, new, found
+
+
+def test_a_killed_calibration_goes_on(calibrated):
+    """What had finished is taken over, the rest is run: each figure once, each seed another."""
+    before, new, found = calibrated
+    assert 1 <= len(before) <= 2  # the kill may come after the next one has ended
+    assert sorted(new) == ["answer"] * (4 - len(before)) + ["whispered"] * 2
+    assert [t.figure for t in found.answers][: len(before)] == [line["figure"] for line in before]
+    seeds = [t.seed for t in (*found.answers, *found.near_misses["whispered"])]
+    assert len(set(seeds)) == 6
+
+
+def test_a_second_calibration_trains_nothing(course, calibrated):
+    """With as many seeds as are known there is nothing to run, and with fewer the first ones count."""
+    new, found = measured(course, seeds=3)
+    assert new == []
+    assert found.answers == calibrated[2].answers[:3]
+
+
+def test_the_calibration_tells_the_answer_from_the_near_miss(course, calibrated):
+    """The threshold lies between them, and a unigram model does not reach it."""
+    content = calibration.read(course.exercise("follow"))
+    [(title, entry)] = content["thresholds"][CHECK].items()
+    near = content["near_misses"][CHECK][title]["whispered"]
+    assert max(entry["values"]) < entry["threshold"] < min(near["values"])
+    assert entry["threshold"] < entry["baseline"] < 3.1
+    assert near["power"] > 0.5
+    assert entry["parameters"] == 81  # a table for eight letters and the unknown one
+    assert entry["peak_memory"] > 50 << 20
+
+
+@pytest.fixture(scope="module")
+def reports(course, calibrated):
+    """Grading of the full answer and of the near miss, by submission."""
+    exercise = course.exercise("follow")
+    answer = (exercise.folder / "follow.py").read_text()
+    texts = {"answer": answer, "near": answer.replace("return self.follows", "return 0.003 * self.follows")}
+    texts["large"] = answer.replace("V, V)", "V, V)\n        self.unused = nn.Parameter(torch.zeros(1000))")
+    submissions = [Submission(name, name, text, Path(name), "py") for name, text in texts.items()]
+    settings = RunSettings("cpu", 5, mode="core")
+    with Zygote(exercise.preload) as zygote, Run(zygote, RunPlan(exercise, settings, hidden=True)) as run:
+        return {report.submission: report for report in run.grade(submissions)}
+
+
+def accuracy(report):
+    return next(check for check in report.checks if check.id == CHECK)
+
+
+def test_a_passed_check_says_what_was_needed_and_what_is_usual(reports):
+    """One run is enough; its losses, its time and its memory are in the report, measured from outside."""
+    found = accuracy(reports["answer"])
+    assert found.verdict == "passed"
+    assert "where at most" in found.message
+    assert "correct answers get" in found.message
+    assert found.spent["runs"] == 1
+    assert found.spent["parameters"] == 81
+    assert found.spent["peak_memory"] > 50 << 20
+    assert found.spent["cpu_seconds"] > 0
+    assert len(found.curve) == 2
+    assert found.curve[1] < found.curve[0]
+    assert json.loads(reports["answer"].to_json())["checks"][1]["curve"] == list(found.curve)
+
+
+def test_far_from_the_threshold_one_run_is_enough(reports):
+    """What no correct answer comes to is not trained again, and the sentence says so."""
+    found = accuracy(reports["near"])
+    assert found.verdict == "failed"
+    assert "in one run, too far off for another Follower needs" in found.message
+    assert found.spent["runs"] == 1
+    assert found.measured == pytest.approx(found.spent["figures"][0], abs=1e-4)
+
+
+class Scripted(Contest):
+    """A contest whose trainings end as a script says; nothing is trained."""
+
+    def attempt(self, submission, name, *args, run=0, **recipe):
+        return Attempt(submission[run], (2.0, 1.0), Spending(10 + run, 5.0, 0.0, 1 << 20))
+
+
+@pytest.mark.parametrize(
+    ("figures", "runs", "ending"),
+    [
+        ((0.80,), 1, "passed"),
+        ((0.77, 0.79), 2, "passed"),
+        (
+            (0.77, 0.76, 0.75),
+            3,
+            "in the best of 3 runs Net reached 77.0 % .* 78.0 % is needed; correct answers",
+        ),
+        ((0.5,), 1, "in one run, too far off for another Net reached 50.0 %"),
+        ((0.77, 0.5), 2, "in the best of 2 runs Net reached 77.0 %"),
+    ],
+)
+def test_a_decision_ends_as_soon_as_it_is_plain(figures, runs, ending):
+    """At the first run that passes, at one that is hopeless, and after three in between."""
+    seen, _ = decide(figures, {"threshold": 0.78, "hopeless": 0.7, "values": [0.8, 0.83]})
+    assert re.search(ending, seen.ending)
+    assert seen.spent["figures"] == list(figures)
+    assert (seen.spent["runs"], seen.measured) == (runs, max(figures))
+    assert "where 78.0 % is needed; correct answers get 80.0 to 83.0 %" in seen.note
+
+
+@pytest.mark.parametrize(
+    ("allowance", "sentence"),
+    [
+        (Allowance(parameters=9), "Net has 10 parameters, 9 are allowed"),
+        (Allowance(cpu_seconds=4), "Net took 5 s of CPU time to train, 4 s are allowed"),
+        (Allowance(memory_mb=0), "Net took 1 MB of memory to train, 0 MB are allowed"),
+        (Allowance(parameters=10, cpu_seconds=5, gpu_seconds=0, memory_mb=1), "passed"),
+    ],
+)
+def test_what_a_training_may_take_is_held(allowance, sentence):
+    """A limit that is passed fails the check with both numbers, whatever was reached; one that is met does not."""
+    seen, _ = decide((0.9,), {"threshold": 0.78}, allowance=allowance)
+    assert seen.ending == sentence
+
+
+def test_on_a_gpu_its_own_threshold_counts_and_else_the_cpus():
+    """What was measured there decides; without it the CPU's holds, and the sentence says so."""
+    cpu = {"threshold": 0.6, "values": [0.6, 0.7]}
+    seen, contest = decide((0.65,), cpu, device="cuda")
+    assert "no figure was measured on a GPU" in seen.note
+    gpu = {"threshold": 0.9, "values": [0.9, 0.93]}
+    seen, contest = decide((0.95,), cpu, device="cuda", gpu=gpu)
+    assert contest.rule.threshold == 0.9
+    assert "no figure" not in seen.note
+    with pytest.raises(GraderFault, match="other data called images"):
+        _ = decide((0.95,), {**cpu, "checksum": "another"})
+
+
+def test_a_recipe_may_be_other_on_a_gpu_and_on_a_stand_in():
+    """Each override replaces what it names, and nothing else."""
+    _, contest = decide((0.9,), {"threshold": 0.6})
+    options = {"epochs": 3, "limit": 100, "gpu": {"limit": 900}, "stand_in": {"epochs": 1}}
+    on_gpu = dataclasses.replace(contest, device="cuda")
+    generated = dataclasses.replace(contest, data=dataclasses.replace(contest.data, stand_in=True))
+    assert contest._recipe(**options) == {"epochs": 3, "limit": 100}
+    assert on_gpu._recipe(**options) == {"epochs": 3, "limit": 900}
+    assert generated._recipe(**options) == {"epochs": 1, "limit": 100}
+
+
+def decide(figures, entry, *, device="cpu", gpu=None, allowance=None):
+    """What a decision over scripted figures left, its ending as a sentence, and the contest."""
+    labels = np.array([0, 1] * 5)
+    data = OpenData("images", "images", "0", "images", (), None, labels)
+    settings = {"images": entry} | ({"images, on a GPU": gpu} if gpu else {})
+    contest = Scripted("c", data, settings, 3, 9.0, device, lambda done: None)
+    with recording() as seen:
+        try:
+            contest.decide(figures, "Net", allowance=allowance)
+        except CheckFailed as failed:
+            seen.ending = failed.message
+    assert seen.baseline == 0.5
+    return seen, contest
+
+
+def test_parameters_are_counted_in_what_the_training_left(reports):
+    """Those that the forward pass never uses count too."""
+    assert accuracy(reports["large"]).spent["parameters"] == 81 + 1000
+
+
+def test_verify_wants_a_calibration_of_what_is_there(course, calibrated, monkeypatch, tmp_path):
+    """Valid on the data in use; missing on the stand-in; stale once the recipe changes."""
+    told = [p for p in verify(course, "follow").problems if "threshold" in p]
+    assert len(told) == 1
+    assert "stand-in for tiny Shakespeare" in told[0]
+    assert "was never measured; run 'dlgrade calibrate follow --stand-in'" in told[0]
+    exercise = course.exercise("follow")
+    checks = [check for check, _ in load_checks(exercise.visible_checks)]
+    file = exercise.visible_checks / "test_visible.py"
+    text = file.read_text()
+    file.write_text(text.replace('"epochs": 2', '"epochs": 3'))
+    try:
+        stale = [
+            p for p in calibration.problems(exercise, checks) if "another answer, check or training" in p
+        ]
+    finally:
+        file.write_text(text)
+    assert len(stale) == 1
+    other = tmp_path / "letters.txt"
+    other.write_text(text_course.prose(5000))
+    monkeypatch.setenv("DLGRADE_DATA", str(tmp_path / "data"))
+    datasets.import_("tiny_shakespeare", other)
+    assert any("other data of this name" in p for p in calibration.problems(exercise, checks))
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"seeds": 1}, "one seed tells no spread"),
+        ({"near_miss_seeds": 1}, "one seed tells no spread"),
+        ({"only": ("nothing",)}, f"no accuracy check of that name; there is {CHECK}"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(course, changed, sentence):
+    """In one sentence, and before anything is trained."""
+    with pytest.raises(UsageError, match=sentence):
+        measured(course, **changed)
