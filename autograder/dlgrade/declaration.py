@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from dlgrade.errors import CourseError
-from dlgrade.exercise import FINGERPRINTS, MEBI, TIERS, CheckCount, Exercise, Given, Kind, Limits, Part
+from dlgrade.exercise import (
+    FINGERPRINTS,
+    MEBI,
+    TIERS,
+    CheckCount,
+    Exercise,
+    Given,
+    Kind,
+    Limits,
+    Part,
+    Written,
+)
 from dlgrade.source import Outline, outline
 from dlgrade.tomlfile import Table, first_repeated, read_toml
 
@@ -38,6 +49,7 @@ def load_staff(root: Path, name: str) -> Exercise:
         parts=tuple(_staff_part(table, root, folder) for table in top.tables("parts", at_least=1)),
         given=tuple(_given(table) for table in top.tables("given")),
         support=tuple(_given(table) for table in top.tables("support")),
+        written=tuple(_written(table) for table in top.tables("written")),
         thresholds=_read_thresholds(calibration) if calibration.is_file() else {},
         hidden=count_checks(folder / "checks" / "hidden"),
         visible_checks=folder / "checks" / "visible",
@@ -136,10 +148,12 @@ def _exercise(top: Table, root: Path, folder: Path, **more: Any) -> Exercise:
     top.done()
     if exercise.id != folder.name:
         raise top.wrong("id", exercise.id, f"the folder's name '{folder.name}'")
-    besides = (*exercise.given, *exercise.support)
-    names = [part.name for part in exercise.parts] + [item.name for item in besides]
+    names = [part.name for part in exercise.parts]
+    names += [item.name for item in (*exercise.given, *exercise.support)]
+    names += [answer.name for answer in exercise.written]
     if twice := first_repeated(names):
-        raise CourseError(f"{top.file}: '{twice}' is declared twice among parts, given and support; keep one")
+        kinds = "parts, given, support and written"
+        raise CourseError(f"{top.file}: '{twice}' is declared twice among {kinds}; keep one")
     return exercise
 
 
@@ -174,6 +188,12 @@ def _given(table: Table) -> Given:
     given = Given(_name(table), table.text("source"))
     table.done()
     return given
+
+
+def _written(table: Table) -> Written:
+    written = Written(_name(table), table.text("question"), table.number("points", 0))
+    table.done()
+    return written
 
 
 def _name(table: Table) -> str:

@@ -59,6 +59,15 @@ class Given:
 
 
 @dataclass(frozen=True)
+class Written:
+    """An answer in words that a person grades; `question` is the statement's section that asks for it."""
+
+    name: str
+    question: str
+    points: float
+
+
+@dataclass(frozen=True)
 class CheckCount:
     """How many checks there are and what they are worth: all that students learn of hidden ones."""
 
@@ -90,6 +99,7 @@ class Exercise:
     mistakes_file: Path | None
     variants_folder: Path | None
     support: tuple[Given, ...] = ()
+    written: tuple[Written, ...] = ()
 
     @property
     def staff(self) -> bool:

@@ -1,4 +1,7 @@
-"""`dlgrade.notebook.check("SimpleCNN")`: the visible checks of a part, run on what your cells define now.
+"""What an exercise's notebook calls: its checks, and what it shows between them.
+
+    dlgrade.notebook.check("SimpleCNN")    the visible checks of a part, on what your cells define now
+    with dlgrade.notebook.look():          a picture of what a part does, or what is not there yet
 
 The checks run outside of the kernel, in processes that stay warm as long as it lives. Interrupting the
 kernel ends them.
@@ -6,18 +9,21 @@ kernel ends them.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import os
 import shutil
 import tempfile
 import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from dlgrade import notebook_page, planning
 from dlgrade.cell_history import current_module
 from dlgrade.course import Course, find_course
+from dlgrade.display import printable
 from dlgrade.engine import RunPlan
 from dlgrade.errors import DlgradeError, SubmissionError, UsageError
 from dlgrade.exercise import TIERS, Exercise
@@ -29,6 +35,7 @@ from dlgrade.submission import Submission
 
 QUIET_SECONDS: Final = 1.0  # a check that is faster shows no progress
 UPDATE_SECONDS: Final = 0.2
+WIDTH: Final = 200  # characters of an error's message
 VALIDATING: Final = "NBGRADER_EXECUTION"  # nbgrader sets it where a failed check has to be an error
 _NEEDED: Final = ("exercise.toml", "fingerprints.json", "checks")
 
@@ -81,7 +88,7 @@ def check(part: str, *, tier: str = "quick") -> Results:
         tier=planning.choose_tier(tier),
         seed=PUBLISHED_SEED,
         part=part,
-        threads=planning.worker_threads(jobs=1),
+        threads=planning.worker_threads(1, tier),
         mode=mode,
         device=planning.device_of(tier),
     )
@@ -95,6 +102,34 @@ def check(part: str, *, tier: str = "quick") -> Results:
     if os.environ.get(VALIDATING) and not results.passed:
         raise NotPassed(repr(results))
     return results
+
+
+@contextlib.contextmanager
+def look() -> Iterator[None]:
+    """Run a cell that shows what a part does; where that is not there yet, say so in a sentence and go on."""
+    import torch
+
+    threads = torch.get_num_threads()
+    # Notebooks share their machine: a training of 15 s with one thread took minutes with two on busy cores.
+    torch.set_num_threads(1)
+    try:
+        yield
+    except Exception as error:
+        print(_nothing_to_see(error))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _nothing_to_see(error: Exception) -> str:
+    if isinstance(error, NotImplementedError) and error.args:
+        stub = printable(str(error.args[0]), WIDTH)
+        return f"{stub} is still the stub: fill it in, run its cell, and then this one."
+    if isinstance(error, ModuleNotFoundError) and error.name == "matplotlib":
+        return "Pictures need matplotlib: pip install 'dlgrade[notebook]', and run this cell again."
+    if isinstance(error, NameError) and error.name:
+        return f"{printable(error.name, WIDTH)} is not defined yet: run the cells above, and then this one."
+    said = printable(str(error).partition("\n")[0], WIDTH)
+    return f"Nothing to see yet, {type(error).__name__}: {said}. The check above tells more."
 
 
 def exercise_here(folder: Path) -> Exercise:

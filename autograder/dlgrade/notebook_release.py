@@ -12,7 +12,8 @@ import re
 from typing import Any
 
 from dlgrade.assembly import Assembly
-from dlgrade.exercise import Exercise
+from dlgrade.exercise import Exercise, Written
+from dlgrade.narrative import Section, introduction, question, read_sections
 from dlgrade.stub import without_marks
 from dlgrade.units import Unit, join_units
 from dlgrade.worth import points_by_part
@@ -22,6 +23,7 @@ CHECK_SUFFIX = "-check"
 SUPPORT_TAG = "support"
 SCHEMA_VERSION = 3  # of nbgrader's metadata
 _SOLUTION = {"grade": False, "locked": False, "solution": True}
+_READ_ONLY = {"grade": False, "locked": True, "solution": False}
 
 
 def exercise_notebook(assembly: Assembly, *, filled: bool) -> str:
@@ -46,29 +48,56 @@ def cell_id(text: str) -> str:
 
 def _cells(assembly: Assembly) -> list[dict[str, Any]]:
     exercise = assembly.exercise
-    worth = points_by_part(exercise)
+    worth, sections = points_by_part(exercise), read_sections(exercise)
     cells = [
-        _markdown("intro", f"# {exercise.title}\n\n{exercise.summary}"),
+        _markdown("intro", introduction(exercise)),
         _code("imports", assembly.import_lines),
     ]
     parts = list(assembly.parts.values())
     for is_part, run in itertools.groupby(assembly.units, parts.__contains__):
         units = list(run)
-        if is_part:
-            cells += [cell for unit in units for cell in _part_cells(unit, worth[unit.names[0]])]
-        else:
+        if not is_part:
             cells += _other_cells(assembly, units)
+            continue
+        for unit in units:
+            section = sections.get(unit.names[0])
+            cells += _part_cells(unit, section, worth[unit.names[0]])
+            cells += _cells_after(unit.names[0], section)
+    for answer in exercise.written:
+        cells += _written_cells(exercise, answer, sections.get(answer.name, Section()))
     return cells
 
 
-def _part_cells(unit: Unit, points: float) -> list[dict[str, Any]]:
-    """A part's task, the answer with its `# given` marks, from which the stub is cut, and its check."""
+def _part_cells(unit: Unit, section: Section | None, points: float) -> list[dict[str, Any]]:
+    """A part's idea, the answer with its `# given` marks, from which the stub is cut, and its check."""
     name = unit.names[0]
     graded = {"grade": True, "locked": True, "points": _whole(points), "solution": False}
+    text = section.before if section and section.before else _first_paragraph(unit)
     return [
-        _markdown(f"{name}-text", _heading(unit)),
+        _markdown(f"{name}-text", f"## `{name}`" + (f"\n\n{text}" if text else "")),
         _code(name, unit.code, nbgrader=_SOLUTION),
         _code(name + CHECK_SUFFIX, CHECK_CELL.format(part=name), nbgrader=graded),
+    ]
+
+
+def _cells_after(name: str, section: Section | None) -> list[dict[str, Any]]:
+    """What there is to see once the part works: read-only cells, and text between them."""
+    cells = []
+    for number, passage in enumerate(section.after if section else (), 1):
+        place = f"{name}-look-{number}"
+        if passage.is_code:
+            cells.append(_code(place, passage.text, nbgrader=_READ_ONLY))
+        else:
+            cells.append(_markdown(place, passage.text))
+    return cells
+
+
+def _written_cells(exercise: Exercise, answer: Written, section: Section) -> list[dict[str, Any]]:
+    """The question, and the cell for the answer; what graders look for is in it until the release."""
+    graded = {"grade": True, "locked": False, "points": _whole(answer.points), "solution": True}
+    return [
+        _markdown(f"{answer.name}-text", question(exercise, answer.question)),
+        _markdown(answer.name, section.before, nbgrader=graded),
     ]
 
 
@@ -86,10 +115,9 @@ def _other_cells(assembly: Assembly, units: list[Unit]) -> list[dict[str, Any]]:
     return cells
 
 
-def _heading(unit: Unit) -> str:
+def _first_paragraph(unit: Unit) -> str:
     docstring = ast.get_docstring(unit.node) if unit.is_definition else None  # type: ignore[arg-type]
-    paragraph = (docstring or "").partition("\n\n")[0]
-    return f"## `{unit.names[0]}`" + (f"\n\n{paragraph}" if paragraph else "")
+    return (docstring or "").partition("\n\n")[0]
 
 
 def _notebook(cells: list[dict[str, Any]]) -> dict[str, Any]:
@@ -104,25 +132,29 @@ def _notebook(cells: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _markdown(name: str, text: str) -> dict[str, Any]:
-    return {"cell_type": "markdown", "id": cell_id(name), "metadata": {}, "source": _lines(text)}
+def _markdown(name: str, text: str, nbgrader: dict[str, Any] | None = None) -> dict[str, Any]:
+    metadata = _metadata(name, nbgrader)
+    return {"cell_type": "markdown", "id": cell_id(name), "metadata": metadata, "source": _lines(text)}
 
 
 def _code(
     name: str, text: str, nbgrader: dict[str, Any] | None = None, tags: list[str] | None = None
 ) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"tags": tags} if tags else {}
-    if nbgrader is not None:
-        common = {"grade_id": cell_id(name), "schema_version": SCHEMA_VERSION, "task": False}
-        metadata["nbgrader"] = common | nbgrader
     return {
         "cell_type": "code",
         "execution_count": None,
         "id": cell_id(name),
-        "metadata": metadata,
+        "metadata": ({"tags": tags} if tags else {}) | _metadata(name, nbgrader),
         "outputs": [],
         "source": _lines(text),
     }
+
+
+def _metadata(name: str, nbgrader: dict[str, Any] | None) -> dict[str, Any]:
+    if nbgrader is None:
+        return {}
+    common = {"grade_id": cell_id(name), "schema_version": SCHEMA_VERSION, "task": False}
+    return {"nbgrader": common | nbgrader}
 
 
 def _whole(points: float) -> float:

@@ -41,7 +41,7 @@ def notebook_text(data: bytes, name: str, parts: Iterable[str]) -> NotebookText:
     Raises:
         SubmissionError: not a notebook of format 4, or larger than any honest one.
     """
-    cells = [(n, cell) for n, cell in _code_cells(_load(data, name), name) if not _is_graded_check(cell)]
+    cells = [(n, cell) for n, cell in _code_cells(_load(data, name), name) if not _is_read_only(cell)]
     sources = [(number, _source(cell, name)) for number, cell in cells]
     refuse_oversize("\n".join(source for _, source in sources), name)
     notes: list[str] = []
@@ -186,11 +186,13 @@ def _source(cell: dict[str, Any], name: str) -> str:
     return source.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _is_graded_check(cell: dict[str, Any]) -> bool:
-    """nbgrader's test cells; a cell that is graded by hand is a solution as well and counts."""
+def _is_read_only(cell: dict[str, Any]) -> bool:
+    """The release's check cells and pictures; what is graded by hand is a solution as well and counts."""
     metadata = cell.get("metadata")
     mark = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-    return isinstance(mark, dict) and mark.get("grade") is True and mark.get("solution") is not True
+    if not isinstance(mark, dict) or mark.get("solution") is True:
+        return False
+    return mark.get("grade") is True or mark.get("locked") is True
 
 
 def _without_cell_magic(source: str) -> tuple[str, list[str]]:
@@ -211,12 +213,20 @@ def _without_magics(source: str) -> tuple[str, list[str]]:
 
 
 def _is_kit(statement: ast.stmt) -> bool:
-    """The release's own check cells: calling the kit, which is not there when grading."""
+    """The release's own cells: calling the kit, which is not there when grading."""
     match statement:
         case ast.Expr(value=ast.Call(func=ast.Attribute(attr="check", value=owner))):
             return getattr(owner, "attr", getattr(owner, "id", "")) == "notebook"
         case ast.Pass():
             return True
+    return is_look(statement)
+
+
+def is_look(statement: ast.stmt) -> bool:
+    """Whether a statement is a `with dlgrade.notebook.look():`."""
+    match statement:
+        case ast.With(items=[ast.withitem(ast.Call(func=ast.Attribute(attr="look", value=owner)))]):
+            return getattr(owner, "attr", getattr(owner, "id", "")) == "notebook"
     return False
 
 
