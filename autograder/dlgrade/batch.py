@@ -23,6 +23,7 @@ from dlgrade.submission import Cohort, Submission
 from dlgrade.tally import Tally
 
 LISTED: Final = 100  # a longer table is for the results folder, not for a terminal
+LISTED_UNREAD: Final = 30
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class _Batch:
         self._keys: content.Keys = {}
         self._due: dict[str, _Due] = {}  # of the submissions in flight
         self._tally = Tally(len(self._cohort))
+        self._unread: list[tuple[str, str]] = []
         self._listed: list[Report] | None = [] if len(self._cohort) <= LISTED or folder is None else None
         self._printer: printers.Printer | None = None
         self._code = 0
@@ -201,6 +203,8 @@ class _Batch:
 
     def _hand_on(self, report: Report) -> None:
         self._code = max(self._code, report.exit_code)
+        if report.unread is not None:
+            self._unread.append((report.submission, report.unread))
         self._save(report)
         if self._listed is not None:
             self._listed.append(report)
@@ -218,6 +222,17 @@ class _Batch:
             out.print(self._tally.summary(), soft_wrap=True)
         if self._options.out is not None:
             print(f"dlgrade: results are in {self._options.out}", file=sys.stderr)
+        self._tell_unread()
+
+    def _tell_unread(self) -> None:
+        """Name those who handed in nothing that can be graded: in a long table nobody sees them."""
+        if self._listed is not None or not self._unread:
+            return
+        print(f"dlgrade: {len(self._unread)} submissions hold nothing to grade:", file=sys.stderr)
+        for name, reason in sorted(self._unread)[:LISTED_UNREAD]:
+            print(f"  {name}: {reason}", file=sys.stderr)
+        if len(self._unread) > LISTED_UNREAD:
+            print(f"  and {len(self._unread) - LISTED_UNREAD} more", file=sys.stderr)
 
 
 def _recorder(url: str | None, exercise: Exercise, tier: str) -> Callable[[Report], None]:

@@ -9,8 +9,8 @@ from statistics import mean, median
 from typing import Final
 
 from dlgrade.errors import UsageError
-from dlgrade.item_analysis import Analysis, Item, analyse
-from dlgrade.page import Axis, Html, bars, dots, element, page, section, table
+from dlgrade.item_analysis import Analysis, Item, Training, analyse
+from dlgrade.page import Axis, Html, bars, dots, element, lines, page, section, table
 from dlgrade.results import reports_in
 
 BINS: Final = 10
@@ -41,9 +41,11 @@ def cohort_page(analysis: Analysis) -> str:
         element("h1", f"{analysis.exercise}: results of {len(analysis.rows)} submissions"),
         _summary(analysis),
         _faults(analysis),
+        _unread(analysis),
         _scores(analysis),
         _checks(items),
         _mistakes(analysis),
+        _trainings(analysis),
         _hints(analysis),
         _slowest(analysis),
     )
@@ -70,6 +72,13 @@ def _faults(analysis: Analysis) -> Html:
         "p", "Not judged, by the grader's own fault; the next run grades them again:", class_="bad"
     )
     return section("Grader faults", note, table(("submission", "what happened"), rows))
+
+
+def _unread(analysis: Analysis) -> Html:
+    rows = [(row.submission, row.unread) for row in analysis.judged if row.unread]
+    if not rows:
+        return Html("")
+    return section("Nothing to grade", table(("submission", "why it has 0 points"), rows))
 
 
 def _scores(analysis: Analysis) -> Html:
@@ -138,6 +147,36 @@ def _mistakes(analysis: Analysis) -> Html:
 def _names(who: set[str]) -> str:
     first = sorted(who)[:NAMED]
     return ", ".join(first) + (f" and {len(who) - NAMED} more" if len(who) > NAMED else "")
+
+
+def _trainings(analysis: Analysis) -> Html:
+    drawn = {title: each for title, each in analysis.trainings.items() if any(_is_drawn(one) for one in each)}
+    if not drawn:
+        return Html("")
+    note = element(
+        "p", "Mean loss of each epoch, by the submissions' own word; nothing is scored by it.", class_="quiet"
+    )
+    return section("Training", note, *(_curves(title, each) for title, each in sorted(drawn.items())))
+
+
+def _is_drawn(training: Training) -> bool:
+    """A line needs two ends, and places that a plot has."""
+    return len(training.curve) > 1 and all(map(math.isfinite, training.curve))
+
+
+def _curves(title: str, trainings: Sequence[Training]) -> Html:
+    drawn = [training for training in trainings if _is_drawn(training)]
+    groups = [
+        (legend, [(each.curve, each.submission) for each in drawn if each.passed is passed])
+        for legend, passed in (("reached the threshold", True), ("did not", False))
+    ]
+    losses = sorted(loss for each in drawn for loss in each.curve)
+    most = losses[int(0.99 * (len(losses) - 1))] or 1.0  # one loss that explodes leaves room for the others
+    epochs = max(len(each.curve) for each in drawn)
+    step = max(1, math.ceil(epochs / 8))
+    x = Axis("epoch", 1, epochs, range(1, epochs + 1, step))
+    y = Axis("loss", 0, most, [round(most * i / 4, 3) for i in range(5)])
+    return element("div", element("h3", title), lines(f"losses: {title}", x, y, groups))
 
 
 def _hints(analysis: Analysis) -> Html:

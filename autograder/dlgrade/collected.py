@@ -131,7 +131,7 @@ def _students(root: Path, exercise: str) -> list[Place]:
             if exercise in _folders(root / inner):  # nbgrader's have one for each exercise
                 inner /= exercise
             places.append(_own(root, inner, student, exercise))
-        elif entry.is_symlink() and entry.is_dir():
+        elif entry.is_symlink() and not entry.is_file():  # to a folder, or to nothing
             problem = f"'{student}' is a symbolic link, which is not followed; put the folder itself there"
             places.append(Place(Path(entry.name), student, problem=problem))
     return places
@@ -154,7 +154,16 @@ def _own(root: Path, folder: Path, student: str, exercise: str) -> Place:
                 return Place(folder, student, problem=f"{both} both hold an answer; keep one of them")
     if (refused := _refused(root / folder)) is not None:
         return Place(folder, student, problem=f"'{shown}' cannot be listed: {refused}")
-    return Place(folder, student, problem=f"no {exercise}.py or {exercise}.ipynb in '{shown}'")
+    holds = _contents(root / folder)
+    return Place(folder, student, problem=f"no {exercise}.py or {exercise}.ipynb in '{shown}', {holds}")
+
+
+def _contents(folder: Path) -> str:
+    """What a folder without an answer has instead, so that nobody needs to look."""
+    names = [printable(entry.name, 60) for entry in _entries(folder) if entry.name not in _SKIPPED]
+    if not names:
+        return "which is empty"
+    return f"which holds {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _levels(root: Path, folder: Path) -> Iterator[list[Path]]:

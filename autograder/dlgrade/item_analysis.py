@@ -48,6 +48,16 @@ class Row:
     seconds: float
     hints: int
     problem: str
+    unread: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """How one submission's loss went in an accuracy check: `curve` has the mean of each epoch."""
+
+    submission: str
+    passed: bool
+    curve: tuple[float, ...]
 
 
 @dataclass
@@ -59,6 +69,7 @@ class Analysis:
     seed: int = 0
     rows: list[Row] = field(default_factory=list)
     mistakes: dict[tuple[str, str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    trainings: dict[str, list[Training]] = field(default_factory=lambda: defaultdict(list))  # by title
     _outcomes: dict[str, list[tuple[bool, float]]] = field(default_factory=lambda: defaultdict(list))
     _about: dict[str, tuple[str, str, float]] = field(default_factory=dict)
 
@@ -74,6 +85,9 @@ class Analysis:
             passed = check.verdict == PASSED
             self._about[check.id] = check.part, check.title, check.max_points
             self._outcomes[check.id].append((passed, report.score - check.points))
+            if check.curve:
+                training = Training(report.submission, passed, check.curve)
+                self.trainings[f"{check.part}: {check.title}"].append(training)
             if check.diagnosis:
                 key = check.part, check.diagnosis["mistake"], check.diagnosis["text"]
                 self.mistakes[key].add(report.student or report.submission)
@@ -122,4 +136,5 @@ def _row(report: Report) -> Row:
         seconds=report.seconds,
         hints=sum(report.hints.values()),
         problem=report.fault or (internal[0] if internal else ""),
+        unread=report.unread or "",
     )

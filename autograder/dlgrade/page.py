@@ -34,6 +34,8 @@ svg text { fill: var(--ink); font: 13px system-ui, sans-serif; paint-order: stro
   stroke-width: 3px; }
 .axis { stroke: var(--line); stroke-width: 1; } .mark { stroke: var(--bad); stroke-width: 2; }
 .curve { fill: none; stroke: var(--one); stroke-width: 2; }
+polyline.one, polyline.two { fill: none; stroke: var(--one); stroke-width: 1.5; opacity: 0.7; }
+polyline.two { stroke: var(--two); stroke-dasharray: 5 3; }
 svg.spark { width: 7.5rem; height: 1.75rem; } .one { fill: var(--one); } .two { fill: var(--two); }
 pre { white-space: pre-wrap; border: 1px solid var(--line); padding: 0.5rem; }
 """
@@ -139,6 +141,26 @@ def dots(
                 where = f'x="{cx - 5:.1f}" y="{cy - 5:.1f}" width="10" height="10"'
             tag = "circle" if shape == "one" else "rect"
             marks.append(Html(f'<{tag} class="{shape}" {where}><title>{shown(label)}</title></{tag}>'))
+    legend = [(shape, title) for shape, (title, _) in zip(("one", "two"), groups, strict=False)]
+    return _plot(name, x, y, marks, legend)
+
+
+def lines(
+    name: str, x: Axis, y: Axis, groups: Sequence[tuple[str, Sequence[tuple[Sequence[float], str]]]]
+) -> Html:
+    """Lines of up to two groups of (values at 1, 2, 3 ..., label), told apart by colour and dashes.
+
+    What lies beyond the y axis is drawn at its end.
+    """
+    marks = []
+    for shape, (_, each) in zip(("one", "two"), groups, strict=False):
+        for values, label in each:
+            points = " ".join(
+                f"{LEFT + x.at(i) * (RIGHT - LEFT):.1f},{_y(y, min(y.high, max(y.low, value))):.1f}"
+                for i, value in enumerate(values, start=1)
+            )
+            title = f"<title>{shown(label)}</title>"
+            marks.append(Html(f'<polyline class="{shape}" points="{points}">{title}</polyline>'))
     legend = [(shape, title) for shape, (title, _) in zip(("one", "two"), groups, strict=False)]
     return _plot(name, x, y, marks, legend)
 

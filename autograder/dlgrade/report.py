@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from dlgrade.outcome import DEFERRED, INTERNAL, PASSED
+from dlgrade.outcome import DEFERRED, INTERNAL, MISSING, PASSED
 
 SCHEMA: Final = 1
 
@@ -106,6 +106,12 @@ class Report:
     def complete(self) -> bool:
         """Whether every check that counts was really judged."""
         return self.fault is None and all(check.verdict != INTERNAL for check in self.checks)
+
+    @property
+    def unread(self) -> str | None:
+        """Why there was nothing to grade, or None: then all checks end for the same reason."""
+        reasons = {check.message if check.verdict == MISSING else None for check in self.counted}
+        return reasons.pop() if len(reasons) == 1 else None
 
     @property
     def exit_code(self) -> int:

@@ -154,6 +154,14 @@ def test_two_answers_in_folders_are_told(put):
     assert place.problem == "bob/first and bob/second both hold an answer; keep one of them"
 
 
+def test_a_folder_without_an_answer_says_what_it_has_instead(put):
+    """Nobody has to look; of many files the first three."""
+    root = put("anna/tiny.py", "bob/tiny.rar", "cai/a.txt", "cai/b.txt", "cai/c.txt", "cai/d.txt")
+    _, bob, cai = collected(root, "tiny", flat=True).places
+    assert bob.problem == "no tiny.py or tiny.ipynb in 'bob', which holds tiny.rar"
+    assert cai.problem.endswith("which holds a.txt, b.txt, c.txt and 1 more")
+
+
 def test_names_that_differ_in_case_or_spelling_stay_apart(put):
     """Anna and anna, and one umlaut in two encodings."""
     root = put(
@@ -169,7 +177,9 @@ def test_links_are_told_not_followed(put, tmp_path):
     root = put("anna/tiny.py")
     (tmp_path / "elsewhere").mkdir()
     (root / "bob").symlink_to(tmp_path / "elsewhere")
+    (root / "cai").symlink_to(tmp_path / "nowhere")
     problems = {place.student: place.problem for place in collected(root, "tiny", flat=True).places}
+    assert set(problems) == {"anna", "bob", "cai"}
     assert problems["bob"] == "'bob' is a symbolic link, which is not followed; put the folder itself there"
     flat = tmp_path / "flat"
     flat.mkdir()

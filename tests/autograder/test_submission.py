@@ -99,7 +99,7 @@ def test_student_without_a_file_is_reported_not_skipped(work, exercise):
     ann, bob = find_submissions(work, exercise)
     assert ann.problem is None
     assert (bob.name, bob.student, bob.text) == ("bob", "bob", "")
-    assert bob.problem == "no shapes.py or shapes.ipynb in 'bob'"
+    assert bob.problem == "no shapes.py or shapes.ipynb in 'bob', which is empty"
 
 
 def test_nothing_to_grade_is_a_usage_error(work, exercise):
@@ -190,7 +190,7 @@ def test_links_out_of_the_folder_are_not_followed(work, exercise, tmp_path):
     assert found["cai"].problem == (
         "'cai' is a symbolic link, which is not followed; put the folder itself there"
     )
-    assert found["dee"].problem == "no shapes.py or shapes.ipynb in 'dee'"
+    assert found["dee"].problem == "no shapes.py or shapes.ipynb in 'dee', which holds shapes"
     assert "SECRET" not in "".join(s.text for s in found.values())
 
 

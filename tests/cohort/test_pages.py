@@ -35,6 +35,7 @@ def cohort(count: int = 40) -> list[Report]:
             result("hard", number > 30),
             result("noise", draw.random() < 0.5),
             result("free", True),
+            result("trained", number > 20, curve=(2.3, 2.0 - number / 40, 1.9 - number / 30)),
         )
         fault = "the checker ended" if number == 7 else None
         reports.append(
@@ -49,7 +50,12 @@ def cohort(count: int = 40) -> list[Report]:
                 fault=fault,
             )
         )
-    return [*reports, Report("tiny", HOSTILE, HOSTILE, "quick", 5, (result("easy", False, message=HOSTILE),))]
+    missing = CheckResult("easy", "Part", "value", "title easy", False, "missing", 0.0, 2.0, HOSTILE)
+    return [
+        *reports,
+        Report("tiny", HOSTILE, HOSTILE, "quick", 5, (result("easy", False, message=HOSTILE),)),
+        Report("tiny", f"unread {HOSTILE}", "empty", "quick", 5, (missing,)),
+    ]
 
 
 class Tags(html.parser.HTMLParser):
@@ -66,7 +72,7 @@ class Tags(html.parser.HTMLParser):
 
 PAGES = {
     "cohort": lambda: cohort_page.cohort_page(analyse(cohort())),
-    "submission": lambda: submission_page.submission_page(cohort()[-1]),
+    "submission": lambda: submission_page.submission_page(cohort()[-2]),
 }
 
 
@@ -107,7 +113,7 @@ def test_the_page_says_who_made_which_mistake_and_what_was_not_judged():
     """Names, counts, the fault, the slowest first; a diagnosis of a fault is not counted."""
     text = PAGES["cohort"]()
     plain = re.sub(r"<[^>]+>", " ", text)
-    assert "results of 41 submissions" in plain
+    assert "results of 42 submissions" in plain
     assert re.search(r"tripled\s+You triple\.\s+39\s+s00, s01", plain)
     assert "s07/tiny.py" in plain
     assert "the checker ended" in plain
@@ -115,15 +121,40 @@ def test_the_page_says_who_made_which_mistake_and_what_was_not_judged():
 
 
 def test_every_plot_has_a_legend_and_axis_titles():
-    """Two plots, each with the text of both axes and of its marks."""
+    """Three plots, each with the text of both axes and of its marks."""
     plots = re.findall(r"<svg.*?</svg>", PAGES["cohort"](), re.S)
-    assert len(plots) == 2
     said = (
-        ("score", "submissions", "submissions of 40"),
+        ("score", "submissions", "submissions of 41"),
         ("difficulty: share", "discrimination", "hardly does"),
+        ("epoch", "loss", "reached the threshold", "did not"),
     )
     for plot, wanted in zip(plots, said, strict=True):
         assert all(text in plot for text in wanted)
+
+
+def test_every_training_is_drawn_and_one_that_explodes_leaves_room():
+    """A line for each submission with a curve, by whether it passed; the axis is that of the others."""
+    reports = cohort()
+    lines = re.findall(r'<polyline class="(\w+)" points="([^"]+)"><title>([^<]+)', PAGES["cohort"]())
+    assert len(lines) == 39  # the one that was a fault counts for nothing
+    assert [shape for shape, _, _ in lines] == ["one"] * 19 + ["two"] * 20
+    assert lines[0][2] == "s21/tiny.py"
+    wild = result("trained", False, curve=(1e30, 2.0, 1e308))
+    none = result("trained", False, curve=(float("inf"), 2.0))
+    wild_ones = [Report("tiny", name, "", "quick", 5, (check,)) for name, check in (("a", wild), ("b", none))]
+    text = cohort_page.cohort_page(analyse([*reports * 3, *wild_ones]))
+    again = re.findall(r'<polyline class="(\w+)" points="([^"]+)"><title>([^<]+)', text)
+    assert len(again) == 3 * 39 + 1
+    assert lines[0] in again
+
+
+def test_who_handed_in_nothing_that_can_be_graded_is_named():
+    """With the reason; not those who left a part out, or were not judged."""
+    rows = analyse(cohort()).rows
+    assert [row.student for row in rows if row.unread] == ["empty"]
+    text = PAGES["cohort"]()
+    assert "Nothing to grade" in text
+    assert "&lt;script&gt;" in text.partition("Nothing to grade")[2].partition("Scores")[0]
 
 
 def contrast(first: str, second: str) -> float:
@@ -156,7 +187,7 @@ def test_the_command_writes_the_page_of_a_folder(tmp_path):
             folder.add(report)
     done = dlgrade("report", tmp_path / "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "results of 6 submissions" in Path(done.stdout.strip()).read_text()
+    assert "results of 7 submissions" in Path(done.stdout.strip()).read_text()
     assert dlgrade("report", tmp_path, cwd=tmp_path).returncode == 2
 
 
