@@ -128,10 +128,8 @@ class Contest:
                 return
             if rule.is_hopeless(attempts[-1].figure):
                 break
-        runs = (
-            f"the best of {len(attempts)} runs" if len(attempts) > 1 else "one run, too far off for another"
-        )
-        raise CheckFailed(f"in {runs} {name} {self._told(best, rule)}")
+        runs = f"best of {len(attempts)} runs" if len(attempts) > 1 else "far off, so one run was enough"
+        raise CheckFailed(f"{runs}: {name} {self._told(best, rule)}")
 
     def _recipe(
         self, gpu: Mapping[str, Any] | None = None, stand_in: Mapping[str, Any] | None = None, **recipe: Any

@@ -383,7 +383,7 @@ def test_far_from_the_threshold_one_run_is_enough(reports):
     """What no correct answer comes to is not trained again, and the sentence says so."""
     found = accuracy(reports["near"])
     assert found.verdict == "failed"
-    assert "in one run, too far off for another Follower needs" in found.message
+    assert "far off, so one run was enough: Follower needs" in found.message
     assert found.spent["runs"] == 1
     assert found.measured == pytest.approx(found.spent["figures"][0], abs=1e-4)
 
@@ -403,10 +403,10 @@ class Scripted(Contest):
         (
             (0.77, 0.76, 0.75),
             3,
-            "in the best of 3 runs Net reached 77.0 % .* 78.0 % is needed; correct answers",
+            "best of 3 runs: Net reached 77.0 % on held-out images of images, where",
         ),
-        ((0.5,), 1, "in one run, too far off for another Net reached 50.0 %"),
-        ((0.77, 0.5), 2, "in the best of 2 runs Net reached 77.0 %"),
+        ((0.5,), 1, "far off, so one run was enough: Net reached 50.0 %"),
+        ((0.77, 0.5), 2, "best of 2 runs: Net reached 77.0 %"),
     ],
 )
 def test_a_decision_ends_as_soon_as_it_is_plain(figures, runs, ending):
@@ -428,7 +428,7 @@ def test_a_decision_ends_as_soon_as_it_is_plain(figures, runs, ending):
     ],
 )
 def test_what_a_training_may_take_is_held(allowance, sentence):
-    """A limit that is passed fails the check with both numbers, whatever was reached; one that is met does not."""
+    """A limit that is exceeded fails the check with both numbers, whatever was reached."""
     seen, _ = decide((0.9,), {"threshold": 0.78}, allowance=allowance)
     assert seen.ending == sentence
 
