@@ -171,12 +171,22 @@ def _curves(title: str, trainings: Sequence[Training]) -> Html:
         for legend, passed in (("reached the threshold", True), ("did not", False))
     ]
     losses = sorted(loss for each in drawn for loss in each.curve)
-    most = losses[int(0.99 * (len(losses) - 1))] or 1.0  # one loss that explodes leaves room for the others
+    most = max(
+        losses[int(0.99 * (len(losses) - 1))], 1e-6
+    )  # one loss that explodes leaves room for the others
     epochs = max(len(each.curve) for each in drawn)
     step = max(1, math.ceil(epochs / 8))
     x = Axis("epoch", 1, epochs, range(1, epochs + 1, step))
-    y = Axis("loss", 0, most, [round(most * i / 4, 3) for i in range(5)])
-    return element("div", element("h3", title), lines(f"losses: {title}", x, y, groups))
+    return element("div", element("h3", title), lines(f"losses: {title}", x, _losses(most), groups))
+
+
+def _losses(most: float) -> Axis:
+    """From 0 to at least `most`, in steps of 1, 2 or 5 times a power of ten."""
+    rough = most / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    count = math.ceil(most / step - 1e-9)
+    return Axis("loss", 0, step * count, [step * i for i in range(count + 1)])
 
 
 def _hints(analysis: Analysis) -> Html:
