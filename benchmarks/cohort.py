@@ -2,7 +2,7 @@
 
     python benchmarks/cohort.py rates [--submissions 40] [--slow 3] [--otter /path/to/venv/bin/otter]
     python benchmarks/cohort.py memory [--submissions 1000] [--jobs 2]
-    python benchmarks/cohort.py regrade [--submissions 40] [--jobs 2]
+    python benchmarks/cohort.py regrade [--submissions 100] [--jobs 2]
 
 `rates` grades one job at a time, all tools in one run, so that a busy machine slows all alike; the two
 that start a kernel for each submission get `--slow` submissions. The time of a tool is that of its own
@@ -311,7 +311,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--otter", type=Path)
     options = parser.parse_args()
-    options.submissions = options.submissions or (1000 if options.what == "memory" else 40)
+    options.submissions = options.submissions or {"rates": 40, "memory": 1000, "regrade": 100}[options.what]
     kinds[options.what](options)
 
 
