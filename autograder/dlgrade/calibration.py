@@ -24,7 +24,6 @@ from dlgrade.exercise import Exercise
 from dlgrade.runlog import Trial
 
 FILE: Final = "calibration.json"
-NOT_ON_A_GPU: Final = "no figure was measured on a GPU"
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def store(exercise: Exercise, measurements: Iterable[Measurement]) -> Path:
     entries = [entry for by_data in content["thresholds"].values() for entry in by_data.values()]
     content.pop("gpu", None)
     if not any(entry.get("tier") == "gpu" for entry in entries):
-        content["gpu"] = NOT_ON_A_GPU
+        content["gpu"] = decision.NOT_ON_A_GPU
     file = exercise.folder / FILE
     draft = file.with_suffix(".draft")
     draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -87,10 +87,8 @@ class Contest:
         Raises:
             GraderFault: nothing was measured, or on other data of this name.
         """
-        entry = self.settings.get(self.data.key)
-        if self.device != "cpu" and gpu_key(self.data.key) in self.settings:
-            entry = self.settings[gpu_key(self.data.key)]
-        if not isinstance(entry, Mapping) or "threshold" not in entry:
+        entry = decision.entry_for(self.settings, self.data.key, self.device)
+        if entry is None:
             raise GraderFault(
                 f"check {self.check} has no threshold for {self.data.title}; "
                 "measure one with 'dlgrade calibrate'"
@@ -161,7 +159,7 @@ class Contest:
         low, high = (self._shown(figure) for figure in rule.usual)
         where = ""
         if self.device != "cpu" and gpu_key(self.data.key) not in self.settings:
-            where = " on the CPU; no figure was measured on a GPU"
+            where = f" on the CPU; {decision.NOT_ON_A_GPU}"
         return f"; correct answers get {low.removesuffix(' %')} to {high}{where}"
 
     def _shown(self, figure: float) -> str:

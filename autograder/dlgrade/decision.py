@@ -21,6 +21,7 @@ COVERAGE: Final = 0.9  # of a correct answer's runs that reach the threshold, at
 PROVISIONAL_FACTOR: Final = 5.0
 HOPELESS: Final = 1e-6  # chance that a correct answer's run lies beyond the mark that ends the decision
 DIGITS: Final = 4
+NOT_ON_A_GPU: Final = "no figure was measured on a GPU"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,13 @@ class Rule:
 def gpu_key(title: str) -> str:
     """What a threshold on this data is filed under when it was measured on a GPU."""
     return f"{title}, on a GPU"
+
+
+def entry_for(thresholds: Mapping[str, Any], title: str, device: str) -> Mapping[str, Any] | None:
+    """A check's entry for this data; on a GPU the one that was measured on a GPU, else the CPU's."""
+    found = thresholds.get(gpu_key(title)) if device != "cpu" else None
+    found = found or thresholds.get(title)
+    return found if isinstance(found, Mapping) and "threshold" in found else None
 
 
 def worse(figure: float, mark: float, better: str) -> bool:

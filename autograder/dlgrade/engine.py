@@ -21,7 +21,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Final
 
-from dlgrade import hints, scratch, zygote
+from dlgrade import decision, hints, scratch, zygote
 from dlgrade.checks import Check
 from dlgrade.errors import GraderFault, SubmissionError
 from dlgrade.exercise import Exercise
@@ -308,6 +308,7 @@ def report_of(plan: RunPlan, checks: Iterable[Check], ready: Mapping[str, Any], 
         isolation=applied.get("mode", plan.settings.mode),
         limits={key: value for key, value in applied.items() if key != "mode"},
         data=ready.get("data") or None,
+        calibration=_calibration(plan, checks, ready),
         seconds=time.monotonic() - flight.start,
         peak_memory={"worker": done.get("peak_memory", 0)},
         versions=ready.get("versions", {}),
@@ -317,6 +318,25 @@ def report_of(plan: RunPlan, checks: Iterable[Check], ready: Mapping[str, Any], 
         hidden_left=0 if plan.hidden else plan.exercise.hidden.count,
         hints=hints.used(flight.submission, plan.exercise),
     )
+
+
+def _calibration(
+    plan: RunPlan, checks: Iterable[Check], ready: Mapping[str, Any]
+) -> dict[str, dict[str, Any]] | None:
+    """What the accuracy checks of a run were held to, by check, and where that was measured."""
+    device = plan.settings.device
+    held = {}
+    for check in checks:
+        title, thresholds = (
+            ready.get("titles", {}).get(check.data),
+            plan.exercise.thresholds.get(check.id, {}),
+        )
+        if title and (entry := decision.entry_for(thresholds, title, device)):
+            kept = ("threshold", "better", "provisional", "false_fail", "tier", "device")
+            held[check.id] = {"data": title, **{name: entry[name] for name in kept if name in entry}}
+            if device != "cpu" and entry.get("tier") != "gpu":
+                held[check.id]["gpu"] = decision.NOT_ON_A_GPU
+    return held or None
 
 
 def _defined_twice(submission: Submission) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dlgrade.outcome import DEFERRED, PASSED
-from dlgrade.page import Html, element, page, section, table
+from dlgrade.page import Html, element, page, section, sparkline, table
 from dlgrade.printers import told
 from dlgrade.report import CheckResult, Report
 
@@ -39,8 +39,19 @@ def _verdict(check: CheckResult) -> Html:
 
 def _what(check: CheckResult) -> Html:
     lines = [] if check.verdict in (PASSED, DEFERRED) else told(check)
+    if check.verdict == PASSED and check.measured is not None and check.message:
+        lines = [check.message]  # a figure against its threshold is worth reading either way
     where = [f"line {number} in {function}: {text}" for number, function, text in check.frames[-1:]]
-    return element("div", check.title, *(element("div", line, class_="quiet") for line in [*lines, *where]))
+    told_lines = (element("div", line, class_="quiet") for line in [*lines, *where])
+    return element("div", check.title, *told_lines, _curve(check))
+
+
+def _curve(check: CheckResult) -> Html:
+    """How the loss went, where it was trained for more than one epoch."""
+    if len(check.curve) < 2:
+        return Html("")
+    ends = f"loss by epoch, {check.curve[0]:.3g} to {check.curve[-1]:.3g}"
+    return element("div", sparkline(ends, check.curve), " ", ends, class_="quiet")
 
 
 def _later(hidden: int) -> Html:

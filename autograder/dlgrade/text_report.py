@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dlgrade.checks import Check
+from dlgrade.curve import sparkline
 from dlgrade.display import printable
 from dlgrade.exercise import Exercise
 from dlgrade.outcome import BLOCKED, DEFERRED, INTERNAL, MISSING, PASSED
@@ -210,6 +211,7 @@ class _Page:
         if passed:
             if check.measured is not None:  # a figure against its threshold is worth reading either way
                 yield from (_indented(Text(line)) for line in safe_lines(check.message, MESSAGE_LINES))
+            yield from self._curve(check)
             return
         if self._same is None or (check.hidden and check.message != self._same.message):
             yield from self._came_back(check)
@@ -231,6 +233,7 @@ class _Page:
         """What the check saw, where it was raised, the mistake it looks like, and the next step."""
         for line in safe_lines(check.message, MESSAGE_LINES) if check.message else ():
             yield _indented(Text(line))
+        yield from self._curve(check)
         file = safe(PurePath(self._report.submission).name)
         for number, function, text in check.frames[-FRAMES:]:
             yield _indented(Text(f"{file}:{number} in {safe(function)}", "cyan"))
@@ -240,6 +243,11 @@ class _Page:
             yield self._mistake(check.diagnosis)
         if check.help and self._same is None:
             yield _led("next:", "cyan", Text(check.help))
+
+    def _curve(self, check: CheckResult) -> Iterator[RenderableType]:
+        """How the loss went, where it was trained for more than one epoch."""
+        if len(check.curve) > 1:
+            yield _indented(Text(sparkline(check.curve, ascii_only=self._ascii), "dim"))
 
     def _mistake(self, diagnosis: Mapping[str, str]) -> RenderableType:
         if diagnosis["mistake"] in self._told:
