@@ -384,7 +384,7 @@ def test_a_passed_check_says_what_was_needed_and_what_is_usual(reports):
 
 
 def test_a_failed_check_says_how_many_runs_it_took(reports):
-    """Of a near miss no run passes; four seeds say little of what is hopeless, so it may take one or three."""
+    """No run of a near miss passes; four seeds say little of what is hopeless: it takes one or three."""
     found = accuracy(reports["near"])
     assert found.verdict == "failed"
     runs = found.spent["runs"]
