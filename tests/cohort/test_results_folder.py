@@ -12,6 +12,9 @@ import pytest
 from dlgrade.errors import UsageError
 from dlgrade.report import CheckResult, Report
 from dlgrade.results import ResultsFolder, RunRecord
+from tests.autograder import tiny_course
+from tests.autograder.command_line import DLGRADE, environment
+from tests.cohort import cohorts
 
 # Fill a folder on a file system of 256 KiB, free space, go on: all in a namespace where it can be mounted.
 ON_A_FULL_DISK = """
@@ -50,6 +53,24 @@ assert len(open(out + "/grades.csv").readlines()) == 41
 """
 
 
+# The same through the real command: grade into it twice, the second time with space.
+GRADED_ON_A_FULL_DISK = """
+import subprocess, sys
+from pathlib import Path
+disk, command = Path(sys.argv[1]), sys.argv[2:] + ["--out", sys.argv[1] + "/out"]
+(disk / "ballast").write_bytes(bytes(210_000))
+first = subprocess.run(command, capture_output=True, text=True)
+print(first.returncode)
+print(first.stderr.splitlines()[-1])
+(disk / "ballast").unlink()
+second = subprocess.run(command, capture_output=True, text=True)
+print(second.returncode)
+print(len((disk / "out" / "grades.csv").read_text().splitlines()))
+print(len((disk / "out" / "results.jsonl").read_text().splitlines()))
+print(second.stderr.count(" done, "))
+"""
+
+
 def report(name: str, verdict: str = "passed") -> Report:
     check = CheckResult("c", "part", "value", "title", False, verdict, 2.0 * (verdict == "passed"), 2.0)
     return Report("tiny", name, "", "quick", 5, (check,))
@@ -77,6 +98,31 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(tmp_path):
     assert "no space left for" in sentence
     assert "free some space and run the same command again" in sentence
     assert int(number) > 0
+
+
+@pytest.mark.slow
+def test_a_run_that_fills_the_disk_ends_in_one_sentence_and_goes_on_when_there_is_space(tmp_path):
+    """Exit 3 in the middle of a cohort; then the same command grades the rest, and each is there once."""
+    course = tiny_course.make(tmp_path / "course")
+    cohorts.write(course, tmp_path / "in", 12)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run([*in_small_disk(disk), "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no small file system can be mounted here: namespaces are refused")
+    command = [DLGRADE, "grade", "tiny", tmp_path / "in", "--tier", "quick", "--jobs", "2"]
+    done = subprocess.run(
+        [*map(str, [*in_small_disk(disk), sys.executable, "-c", GRADED_ON_A_FULL_DISK, disk, *command])],
+        cwd=course.root,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    code, sentence, again, rows, lines, graded = done.stdout.splitlines()
+    assert (code, again, rows, lines) == ("3", "1", "13", "12")
+    assert "free some space and run the same command again" in sentence
+    assert 0 < int(graded) < 12
 
 
 def test_what_a_killed_run_left_half_written_is_gone_or_mended(tmp_path):
