@@ -125,16 +125,25 @@ def read(exercise: Exercise) -> dict[str, Any]:
 
 
 def problems(exercise: Exercise, checks: Iterable[Check]) -> Iterator[str]:
-    """A sentence for each accuracy check without a valid calibration, on stand-ins and on the data in use."""
+    """A sentence for each accuracy check without a valid calibration, on stand-ins and on the data in use.
+
+    Figures of a GPU need not be there, but those that are must be valid.
+    """
     for check in checks:
         if check.data is None:
             continue
+        thresholds = exercise.thresholds.get(check.id, {})
         stand_in = calibration_source.stand_in(check.data)
         for data in dict.fromkeys([stand_in, calibration_source.data_in_use(check.data)]):
-            entry = exercise.thresholds.get(check.id, {}).get(data.title)
-            command = f"dlgrade calibrate {exercise.id}" + (" --stand-in" if data == stand_in else "")
-            if problem := _problem(entry, data, calibration_source.source_key(exercise, check)):
-                yield f"the threshold of {check.id} on {data.title} {problem}; run '{command}'"
+            for on_gpu in (False, True):
+                title = decision.gpu_key(data.title) if on_gpu else data.title
+                if on_gpu and title not in thresholds:
+                    continue
+                source = calibration_source.source_key(exercise, check, on_gpu=on_gpu)
+                if problem := _problem(thresholds.get(title), data, source):
+                    command = f"dlgrade calibrate {exercise.id}" + " --tier gpu" * on_gpu
+                    command += " --stand-in" * (data == stand_in)
+                    yield f"the threshold of {check.id} on {title} {problem}; run '{command}'"
 
 
 def _problem(entry: Mapping[str, Any] | None, data: DataInUse, source: str) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +18,12 @@ from dlgrade import datasets
 from dlgrade.checks import Check
 from dlgrade.datasets import registry, standins
 from dlgrade.exercise import Exercise
-from dlgrade.units import SourceFile, split
+from dlgrade.units import SourceFile, free_names, split
 
 # Of the kit's own trainings, by kind of data; raise one when the same arguments train another way.
 TRAINERS: Final = {"images": 1, "text": 1, "sentences": 1}
 KEY_LENGTH: Final = 16
+GPU_RECIPE: Final = "gpu"  # argument of `contest.decide`
 
 
 @dataclass(frozen=True)
@@ -55,34 +57,50 @@ def stand_in(name: str) -> DataInUse:
     )
 
 
-def source_key(exercise: Exercise, check: Check) -> str:
-    """The key of the answer, the check and the training behind a figure."""
+def source_key(exercise: Exercise, check: Check, *, on_gpu: bool = False) -> str:
+    """The key of the answer, the check and the training behind a figure.
+
+    On the CPU a check's recipe for GPUs does not count.
+    """
     assert check.data is not None  # an accuracy check names its data
     folder = exercise.hidden_checks if check.hidden and exercise.hidden_checks else exercise.visible_checks
     answer, checks = _read(exercise.folder / f"{exercise.id}.py"), _read(folder / check.file)
     kind = registry.entry(check.data.partition("+")[0]).kind
-    return digest([reached(answer, check.part), reached(checks, check.id), TRAINERS[kind]])
+    recipe = reached(checks, check.id, without=() if on_gpu else (GPU_RECIPE,))
+    return digest([reached(answer, check.part), recipe, TRAINERS[kind]])
 
 
 def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:KEY_LENGTH]
 
 
-def reached(file: SourceFile, name: str) -> list[str]:
-    """Code of a definition and of everything in its file that it uses, and where imported names come from."""
+def reached(file: SourceFile, name: str, *, without: Collection[str] = ()) -> list[str]:
+    """Code of a definition and of everything in its file that it uses, and where imported names come from.
+
+    Keyword arguments of the names `without` are left out, and what only they use.
+    """
     todo, seen = {name}, set[str]()
     while todo:
         unit = file.unit(current := todo.pop())
         seen.add(current)
-        todo |= (set(unit.free) if unit is not None else set()) - seen
-    units = [_plain(unit.node) for unit in file.units if seen.intersection(unit.names)]
+        todo |= (set(free_names(_trimmed(unit.node, without))) if unit is not None else set()) - seen
+    units = [_plain(unit.node, without) for unit in file.units if seen.intersection(unit.names)]
     imports = {found.origin for found in file.imports if found.name in seen}
     return [*sorted(f"{module}:{member or ''}" for module, member in imports), *units]
 
 
-def _plain(node: ast.stmt) -> str:
-    """Code without comments, docstrings and decorators of checks."""
-    copy = ast.parse(ast.unparse(node)).body[0]
+def _trimmed(node: ast.stmt, without: Collection[str]) -> str:
+    """Code without comments and without keyword arguments of some names."""
+    copy = ast.parse(ast.unparse(node))
+    for call in ast.walk(copy):
+        if isinstance(call, ast.Call):
+            call.keywords = [keyword for keyword in call.keywords if keyword.arg not in without]
+    return ast.unparse(copy)
+
+
+def _plain(node: ast.stmt, without: Collection[str]) -> str:
+    """The same without docstrings and decorators of checks."""
+    copy = ast.parse(_trimmed(node, without)).body[0]
     for part in ast.walk(copy):
         if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             part.decorator_list = [d for d in part.decorator_list if not _marks_check(d)]

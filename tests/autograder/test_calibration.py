@@ -226,10 +226,10 @@ def test_a_torn_line_of_the_log_is_skipped_and_the_next_one_is_whole(tmp_path):
 # --- what a calibration rests on ------------------------------------------------------------------
 
 
-def key(course) -> str:
+def key(course, *, on_gpu: bool = False) -> str:
     exercise = course.exercise("follow")
     [check] = [c for c, _ in load_checks(exercise.visible_checks) if c.id == CHECK]
-    return calibration_source.source_key(exercise, check)
+    return calibration_source.source_key(exercise, check, on_gpu=on_gpu)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +253,19 @@ def test_the_key_changes_with_what_a_figure_depends_on(tmp_path, file, old, new,
     assert old in text
     path.write_text(text.replace(old, new))
     assert (key(course) == before) is same
+
+
+def test_a_gpus_recipe_counts_on_a_gpu_only(tmp_path):
+    """Another one leaves what was measured on the CPU valid, and makes the GPU's figures stale."""
+    course = text_course.make(tmp_path)
+    path = tmp_path / "solutions" / "follow" / "checks" / "visible" / "test_visible.py"
+    text, cpu, gpu = path.read_text(), [key(course)], [key(course, on_gpu=True)]
+    for recipe in ('{"epochs": 9}', '{"epochs": 10}'):
+        path.write_text(text.replace("**RECIPE", f"**RECIPE, gpu={recipe}"))
+        cpu.append(key(course))
+        gpu.append(key(course, on_gpu=True))
+    assert len(set(cpu)) == 1
+    assert len(set(gpu)) == 3
 
 
 def test_the_key_changes_with_the_training(tmp_path, monkeypatch):
