@@ -21,7 +21,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Final
 
-from dlgrade import decision, hints, scratch, zygote
+from dlgrade import decision, hints, sandbox, scratch, zygote
 from dlgrade.checks import Check
 from dlgrade.errors import GraderFault, SubmissionError
 from dlgrade.exercise import Exercise
@@ -372,6 +372,7 @@ def policy_of(plan: RunPlan) -> dict[str, Any]:
         "devices": sorted(str(file) for file in Path("/dev").glob("nvidia*") if file.is_char_device())
         if plan.settings.device == "cuda"
         else [],
+        "visible": os.environ.get(sandbox.VISIBLE) if plan.settings.device == "cuda" else None,
         "limits": {
             "memory_bytes": limits.memory_bytes,
             "threads": limits.threads,

@@ -53,6 +53,7 @@ __all__ = [
 ]
 
 MODES: Final = ("full", "core", "none")
+VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 
 # Truncation is not mediated below ABI 3 (Linux 6.2). What later versions add, TCP, devices, abstract
 # sockets and signals, is taken where it exists; seccomp refuses the same things by other means.
@@ -81,6 +82,7 @@ class Policy:
         scratch: the worker's own writable folder in core and none; in full it gets a private tmpfs.
         devices: device files to open for reading and writing; with any, memory is not limited, since
             a CUDA context reserves far more address space than it uses.
+        visible: which GPUs are this worker's, where several share a machine: the value of `VISIBLE`.
     """
 
     mode: str
@@ -88,6 +90,7 @@ class Policy:
     readable: tuple[str, ...] = ()
     scratch: str | None = None
     devices: tuple[str, ...] = ()
+    visible: str | None = None
 
 
 @dataclass(frozen=True)
@@ -294,7 +297,7 @@ def _enter(policy: Policy) -> Applied:
     kept = _leave_root(uid, (*readable, *policy.devices))
     kernel.die_with(watcher)  # after the last change of user, which would undo it
     _limit(policy, baseline, others)
-    _settle(scratch)
+    _settle(scratch, policy.visible)
     kernel.no_new_privileges()  # before Landlock and seccomp, which otherwise ask for a capability
     abi = kernel.landlock_restrict(_grants(policy, readable, scratch), MINIMUM_LANDLOCK_ABI)
     kernel.set_capabilities(kept)  # after Landlock: they may be needed to open what it grants
@@ -313,7 +316,7 @@ def _enter_none(policy: Policy, baseline: int) -> Applied:
         _limit(policy, baseline, None)
     if sys.platform == "linux":
         kernel.die_with(None)
-    _settle(policy.scratch)
+    _settle(policy.scratch, policy.visible)
     return _applied(policy, baseline, None, None, ("limits",))
 
 
@@ -497,10 +500,12 @@ def _applied(
     )
 
 
-def _settle(scratch: str) -> None:
+def _settle(scratch: str, visible: str | None) -> None:
     """Make scratch the home, temporary and working folder; nothing else stays in the environment."""
     os.environ.clear()
     os.environ.update(HOME=scratch, TMPDIR=scratch, USER="worker")  # USER: the id has no entry to look up
+    if visible is not None:
+        os.environ[VISIBLE] = visible
     tempfile.tempdir = scratch  # it may have been asked before, in the zygote
     os.chdir(scratch)
 

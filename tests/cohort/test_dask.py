@@ -41,6 +41,10 @@ class LocalCluster:
         place = ("--host", "127.0.0.1", "--local-directory", self.folder / name, "--name", name)
         return self._start("worker", *place, "--nthreads", 1, "--no-nanny", "--no-dashboard", *options)
 
+    def joined(self) -> int:
+        """How many workers have registered."""
+        return sum("Registered to:" in file.read_text() for file in self.folder.glob("log*.txt"))
+
     def left_behind(self) -> list[Path]:
         """Course folders on the nodes."""
         return list(self.folder.rglob("dlgrade-course-*"))
@@ -85,6 +89,7 @@ def two_workers(tmp_path_factory):
     running = LocalCluster(tmp_path_factory.mktemp("cluster"))
     with contextlib.closing(running):
         running.workers = [running.worker(), running.worker()]
+        assert wait_until(lambda: running.joined() == 2), "the workers did not join"
         yield running
 
 

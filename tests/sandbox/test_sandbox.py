@@ -245,6 +245,12 @@ def test_scratch_is_home_and_temporary_folder(policy):
     assert variables == ["HOME", "TMPDIR", "USER"]
 
 
+def test_a_worker_knows_which_gpus_are_its_own(policy):
+    """Where several share a machine; libraries read the variable when they start."""
+    granted = replace(policy, visible="7,3")
+    assert inside(granted, lambda: os.environ["CUDA_VISIBLE_DEVICES"]) == "7,3"
+
+
 def test_a_program_in_scratch_cannot_be_mapped_where_scratch_is_private(policy, mode):
     """In full, scratch is mounted without execution: no library can be brought along."""
     if mode == "core":
@@ -629,7 +635,18 @@ def test_all_of_this_holds_for_an_ordinary_user():
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
         here = Path(__file__).parent
-        command = [sys.executable, here / "as_user.py", "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "-rs", here]
+        command = [
+            sys.executable,
+            here / "as_user.py",
+            "-m",
+            "pytest",
+            "-n",
+            "0",
+            "-p",
+            "no:cacheprovider",
+            "-rs",
+            here,
+        ]
         environment = {"TMPDIR": folder, "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True)
     print(done.stdout)
