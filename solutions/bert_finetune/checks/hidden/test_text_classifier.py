@@ -51,10 +51,12 @@ def text_classifier_drops_out_in_train_mode_only(submission, oracle):
     varied = float((training - training[:1]).abs().max()) > 1e-6
     moved = float((evaluating - evaluating[:1]).abs().max()) > 1e-4
     zeros, clipped = bool((training == 0).any()), bool((evaluating == 0).any())
+    spread = torch.where(training == 0, 2 * evaluating, training).double().std(0)
+    whole = bool((spread < 1e-5).all())  # each logit is dropped, or doubled, or left as it is
     compare.chance(2.0**-39)  # all copies drop the same of even a single unit
     observe(
-        "[does train mode vary, does eval mode vary, are logits 0 in train mode, in eval mode]",
-        torch.tensor([varied, moved, zeros, clipped]).double(),
+        "[does train mode vary, does eval mode vary, are logits 0 in train mode, in eval mode, doubled]",
+        torch.tensor([varied, moved, zeros, clipped, whole]).double(),
     )
     compare.require(varied, "the same text gets the same logits again and again in train mode")
     compare.require(not moved, "the same text gets different logits in eval mode")
