@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from dlgrade.verify import Proof  # needs torch, which a table of grades does not
 
 _CELLS: Final = {
-    PASSED: ("", ""),
-    BLOCKED: ("·", "dim"),
+    PASSED: ("·", "dim"),
+    BLOCKED: ("-", "dim"),
+    DEFERRED: (" ", ""),
     MISSING: ("○", "yellow"),
     INTERNAL: ("!", "magenta"),
 }
@@ -87,9 +88,10 @@ def show_proof(proof: Proof, out: Console) -> None:
     """The matrix of mistakes by checks, totals, and every property that does not hold."""
     checks = sorted({check for row in proof.matrix.values() for check in row})
     if proof.matrix:
-        out.print(_matrix(proof, checks))
+        out.print(_matrix(proof, checks, out.width))
         for number, check in enumerate(checks, 1):
             out.print(Text(f"{number:>3}  {check}", "dim"))
+        out.print(Text("✗ did not pass, · passed, - not checked because another did not pass", "dim"))
         out.print()
     out.print(
         Text(f"{proof.exercise}: ", "bold").append(
@@ -106,12 +108,21 @@ def show_proof(proof: Proof, out: Console) -> None:
         out.print(Text("every property holds", "green"))
 
 
-def _matrix(proof: Proof, checks: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column("mistake", overflow="ellipsis", no_wrap=True)
-    for number in range(1, len(checks) + 1):
-        table.add_column(str(number), justify="right", no_wrap=True)
+def _matrix(proof: Proof, checks: Sequence[str], width: int) -> Text:
+    """One line a mistake and one character a check, so that fifty checks fit a terminal of 80 columns."""
+    longest = max(len(name) for name in proof.matrix)
+    names = max(len("mistake"), min(longest, width - len(checks) - 1))
+    numbers = range(1, len(checks) + 1)
+    table = Text()
+    table.append(" " * names + " " + "".join(str(n // 10 or " ") for n in numbers) + "\n", "bold")
+    table.append("mistake".ljust(names) + " " + "".join(str(n % 10) for n in numbers) + "\n", "bold")
     for mistake, verdicts in proof.matrix.items():
-        cells = [_CELLS.get(verdicts.get(check, DEFERRED), ("✗", "red")) for check in checks]
-        table.add_row(Text(mistake), *(Text(symbol, style) for symbol, style in cells))
+        table.append(_fitted(mistake, names).ljust(names) + " ")
+        for check in checks:
+            table.append(*_CELLS.get(verdicts.get(check, DEFERRED), ("✗", "red")))
+        table.append("\n")
     return table
+
+
+def _fitted(name: str, width: int) -> str:
+    return name if len(name) <= width else name[: width - 1] + "…"

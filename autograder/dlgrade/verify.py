@@ -126,7 +126,9 @@ def _as_student(
     for mistake in named:
         told = _diagnoses(reports[mistake.name], mistake.part)
         if told != {mistake.name} and not mistake.near_miss:
-            yield f"without staff files mistake '{mistake.name}' is diagnosed as {_listed(told)}"
+            found = next(check for check in reports[mistake.name].checks if check.id == mistake.caught_by)
+            read = f"is diagnosed as {_listed(told)}; {_told(found)}"
+            yield f"without staff files mistake '{mistake.name}' {read}"
 
 
 def _tries(
@@ -174,7 +176,7 @@ def _judge_mistake(proof: Proof, mistake: Mistake, report: Report) -> None:
     if told == {mistake.name}:
         proof.diagnosed += 1
     elif not mistake.near_miss:
-        proof.problems.append(f"mistake '{mistake.name}' is diagnosed as {_listed(told)}")
+        proof.problems.append(f"mistake '{mistake.name}' is diagnosed as {_listed(told)}; {_told(result)}")
 
 
 def _diagnoses(report: Report, part: str) -> set[str]:

@@ -269,7 +269,7 @@ def test_the_table_of_grades_is_safe_from_names():
 
 
 def test_a_proof_is_shown_as_a_matrix_with_its_problems():
-    """A cross where a check fails a mistake, a dot where it is blocked, nothing where it passes."""
+    """A cross where a check fails a mistake, a dash where it is blocked, a dot where it passes."""
     proof = Proof(
         "demo", matrix={"m": {"a": "passed", "b": "failed", "c": "blocked"}}, mistakes=1, caught=1, checks=3
     )
@@ -277,7 +277,10 @@ def test_a_proof_is_shown_as_a_matrix_with_its_problems():
     show_proof(proof, Console(file=out, width=80))
     assert "every property holds" in out.getvalue()
     [row] = [line for line in out.getvalue().splitlines() if line.strip().startswith("m ")]
-    assert row.split() == ["m", "✗", "·"]
+    assert row.split() == ["m", "·✗-"]
+    wide = Proof("demo", matrix={"a" * 60: {f"check_{n:02}": "failed" for n in range(55)}}, checks=55)
+    show_proof(wide, wrapped := Console(file=io.StringIO(), width=80))
+    assert f"{'a' * 23}… {'✗' * 55}" in wrapped.file.getvalue()
     proof.problems.append("the stub scores 1, expected 0")
     show_proof(proof, Console(file=out, width=80))
     assert "problem: the stub scores 1, expected 0" in out.getvalue()
