@@ -1,4 +1,10 @@
-"""The kit's own short training of an image classifier, for accuracy checks: one recipe for every answer."""
+"""The kit's own short training of an image classifier, for accuracy checks: one recipe for every answer.
+
+This is the fast form. `plain_training.py` has the same training written plainly, and a test holds that
+the two agree. What is faster: the images stay on the device as bytes, a batch is cut out and augmented
+there, convolutions see channels last, the loss is read once an epoch, and on a GPU the forward pass runs
+in bfloat16. Nothing is compiled: compilers are processes, which the sandbox refuses.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +23,29 @@ STD: Final = (0.2470, 0.2435, 0.2616)
 
 def normalise(images: Array) -> torch.Tensor:
     """uint8 images (N, H, W, C) as float32 (N, C, H, W), of about zero mean and unit variance."""
-    pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).to(torch.float32) / 255
-    mean, std = torch.tensor(MEAN).view(1, -1, 1, 1), torch.tensor(STD).view(1, -1, 1, 1)
-    return (pixels - mean) / std
+    return scaled(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2))
+
+
+def scaled(pixels: torch.Tensor) -> torch.Tensor:
+    """The same for bytes (N, C, H, W) on any device."""
+    mean = torch.tensor(MEAN, device=pixels.device).view(1, -1, 1, 1)
+    std = torch.tensor(STD, device=pixels.device).view(1, -1, 1, 1)
+    return (pixels.to(torch.float32) / 255 - mean) / std
 
 
 class ImageTrainer:
     """Trains a model with AdamW and a one-cycle schedule; `epoch()` runs one pass and returns its mean loss.
+
+    Args:
+        of: the model.
+        inputs, labels: files of uint8 images (N, H, W, C) and of classes (N,).
+        limit: how many examples to use, from the start.
+        epochs: length of the schedule, in calls of `epoch`.
+        batch_size: examples a step.
+        max_lr: peak of the learning rate.
+        seed: order and mirroring of the examples.
+        device: where to train.
+        mixed: run the forward pass in bfloat16; by default on a GPU only, where it is faster.
 
     Source of the schedule: Smith and Topin 2017, arXiv:1708.07120.
     """
@@ -40,12 +62,15 @@ class ImageTrainer:
         max_lr: float,
         seed: int,
         device: str = "cpu",
+        mixed: bool | None = None,
     ) -> None:
         self._model = of.to(device).to(memory_format=torch.channels_last)  # convolutions: 1.7 times as fast
         self._device = device
+        self._mixed = device == "cuda" if mixed is None else mixed
         self._batch_size = batch_size
-        self._images = normalise(np.load(inputs, mmap_mode="r")[:limit])
-        self._labels = torch.from_numpy(np.array(np.load(labels, mmap_mode="r")[:limit])).long()
+        images = torch.from_numpy(np.array(np.load(inputs, mmap_mode="r")[:limit]))  # (N, H, W, C)
+        self._images = images.to(device).permute(0, 3, 1, 2)  # a view: channels last in memory
+        self._labels = torch.from_numpy(np.array(np.load(labels, mmap_mode="r")[:limit])).long().to(device)
         self._generator = torch.Generator().manual_seed(seed)
         steps = -(-len(self._labels) // batch_size)
         self._optimizer = torch.optim.AdamW(of.parameters(), lr=max_lr, weight_decay=0.01)
@@ -56,20 +81,22 @@ class ImageTrainer:
     def epoch(self) -> float:
         """One pass over the examples in a random order, half of them mirrored."""
         self._model.train()
-        total = 0.0
+        total = torch.zeros((), device=self._device)
         order = torch.randperm(len(self._labels), generator=self._generator)
         for batch in order.split(self._batch_size):
-            total += self._step(batch) * len(batch)
-        return total / len(order)
+            mirrored = torch.rand(len(batch), generator=self._generator) < 0.5
+            total += self._step(batch.to(self._device), mirrored.to(self._device)) * len(batch)
+        return float(total) / len(order)
 
-    def _step(self, batch: torch.Tensor) -> float:
-        images = self._images[batch]
-        mirrored = torch.rand(len(batch), generator=self._generator) < 0.5
-        images[mirrored] = images[mirrored].flip(-1)
-        images = images.to(self._device, memory_format=torch.channels_last)
-        loss = nn.functional.cross_entropy(self._model(images), self._labels[batch].to(self._device))
+    def _step(self, batch: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
+        images = scaled(self._images[batch])
+        images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
+        images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=self._mixed):
+            logits = self._model(images)
+        loss = nn.functional.cross_entropy(logits.float(), self._labels[batch])
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
         self._schedule.step()
-        return float(loss.detach())
+        return loss.detach()

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dlgrade import contest, contests, review_training
+from dlgrade.calibration_source import TRAINERS
 from dlgrade.contest import Contest
 from dlgrade.review_contest import ReviewContest
 from dlgrade.text_contest import TextContest
@@ -89,6 +90,19 @@ def test_training_lowers_the_loss_and_ends_at_rate_zero(opened):
     losses = [tuned.epoch() for _ in range(12)]
     assert losses[-1] < 0.8 * losses[0]
     assert tuned._schedule.get_last_lr() == [0.0, 0.0]
+
+
+def test_a_version_goes_with_what_is_computed(opened):
+    """These losses are those of version 1: when they change, raise TRAINERS["sentences"], and then these."""
+    torch.manual_seed(0)
+    model = build_classifier(review_training.load_encoder(opened.encoder), 2)
+    model.dropout = torch.nn.Identity()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    tuned = trainer(opened, model, max_lr=3e-3)
+    assert TRAINERS["sentences"] == 1
+    assert [tuned.epoch() for _ in range(2)] == pytest.approx([0.79008, 0.69500], rel=1e-3)
 
 
 def test_a_config_of_another_kind_is_built_too(opened):

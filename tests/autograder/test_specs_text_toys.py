@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dlgrade import formula
+from dlgrade.calibration_source import TRAINERS
 from dlgrade.contest import OpenData
 from dlgrade.contests import contest_of
 from dlgrade.decision import set_by
@@ -139,6 +140,13 @@ def test_training_lowers_the_loss(tmp_path, one_thread):
     training = trainer(tmp_path, local(CharToy(5, dtype="float32")))
     losses = [training.epoch() for _ in range(3)]
     assert losses == sorted(losses, reverse=True)
+
+
+def test_a_version_goes_with_what_is_computed(tmp_path, one_thread):
+    """These losses are those of version 1: when they change, raise TRAINERS["text"], and then these."""
+    training = trainer(tmp_path, local(CharToy(5, dtype="float32")))
+    assert TRAINERS["text"] == 1
+    assert [training.epoch() for _ in range(3)] == pytest.approx([1.70529, 1.48588, 1.43367], rel=1e-3)
 
 
 def test_rows_of_the_training_read_on(tmp_path, one_thread):
