@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -237,8 +238,8 @@ def _connected(address: str) -> Any:
         ) from None
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(
-            f"--scheduler '{address}' is no address of a Dask scheduler ({error}); expected one like"
-            " tcp://host:8786, or its scheduler file"
+            f"--scheduler '{address}' cannot be used ({error}); expected an address like tcp://host:8786, or"
+            f" the scheduler's file, of a Dask scheduler of this machine's version {version('distributed')}"
         ) from None
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from dlgrade.archives import MAX_ARCHIVE_BYTES, is_archive, source_files
+from dlgrade.changes import dependencies
 from dlgrade.collected import FORMATS, NAME_LENGTH, Place, collected, owner_of
 from dlgrade.course import Course
 from dlgrade.display import printable
@@ -124,15 +125,24 @@ def _read_place(root: Path, place: Place, exercise: Exercise) -> Submission:
 
 
 def _the_changed_one(candidates: list[Submission], empty: Submission, exercise: Exercise) -> Submission:
-    """Of several formats of one answer the one that differs from the release; else the .py."""
+    """Of several formats of one answer the one that differs from the release; of equal ones the .py."""
     if len(candidates) == 1:
         return candidates[0]
     changed = [candidate for candidate in candidates if not _is_release(candidate, exercise)]
-    if len(changed) > 1:
+    if len(changed) > 1 and not _say_the_same(changed, exercise):
         both = " and ".join(sorted(candidate.name for candidate in changed))
         problem = f"{both} both differ from the release; keep one, or name the file to grade"
         return replace(empty, problem=problem)
-    return changed[0] if changed else next((c for c in candidates if c.format == "py"), candidates[0])
+    return next((c for c in changed or candidates if c.format == "py"), (changed or candidates)[0])
+
+
+def _say_the_same(candidates: Sequence[Submission], exercise: Exercise) -> bool:
+    """Whether all define every part with the same code: a notebook, and what was exported from it."""
+    if any(candidate.problem is not None for candidate in candidates):
+        return False
+    parts = [part.name for part in exercise.parts]
+    said = [dependencies(candidate.text, parts) for candidate in candidates]
+    return all(code == said[0] for code in said)
 
 
 def _read_one(root: Path, relative: Path, student: str, exercise: Exercise) -> Submission:

@@ -166,11 +166,22 @@ def test_of_two_untouched_files_the_python_one_counts(work, exercise):
 def test_two_changed_files_are_refused_by_name(work, exercise):
     """Nobody can know which one to grade, so both are named."""
     put(work, "shapes.py")
-    put(work, "shapes.ipynb", notebook(ANSWER))
+    put(work, "shapes.ipynb", notebook(ANSWER.replace("3", "4")))
     (found,) = find_submissions(work, exercise)
     assert found.problem == (
         "shapes.ipynb and shapes.py both differ from the release; keep one, or name the file to grade"
     )
+
+
+def test_a_notebook_and_what_was_exported_from_it_are_one_answer(work, exercise):
+    """The same code of every part, whatever the comments: the .py counts; not where one has a problem."""
+    put(work, "shapes.py", f"# In[1]:\n\n\n{ANSWER}\n# In[2]:\n")
+    put(work, "shapes.ipynb", notebook("# my answer\n" + ANSWER))
+    (found,) = find_submissions(work, exercise)
+    assert (found.format, found.problem) == ("py", None)
+    put(work, "shapes.ipynb", "{")
+    (found,) = find_submissions(work, exercise)
+    assert "both differ from the release" in found.problem
 
 
 # Hostile file systems

@@ -244,7 +244,7 @@ def test_dask_is_loaded_only_when_it_is_asked_for():
             3,
             "no Dask scheduler answers at 'tcp://127.0.0.1:1' within 1 s; is it running",
         ),
-        ("host:port", 2, "--scheduler 'host:port' is no address of a Dask scheduler"),
+        ("host:port", 2, "--scheduler 'host:port' cannot be used (invalid literal for int"),
         ("absent.json", 2, "--scheduler 'absent.json' is no file; name the one that 'dask scheduler' wrote"),
     ],
 )

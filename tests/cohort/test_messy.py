@@ -52,7 +52,7 @@ def fill(root, course):
         "rar/tiny.rar": b"Rar!",
         "nested/all.zip": zipped(inner_zip=zipped(tiny_py=text)),
         "two/a.py": text,
-        "two/b.py": text + b"\n",
+        "two/b.py": text.replace(b"2 * x", b"x + x"),
         "__MACOSX/anna/._tiny.py": b"\0",
         "anna/.ipynb_checkpoints/tiny-checkpoint.py": b"x",
         "rename_all.py": b"import os\n",
