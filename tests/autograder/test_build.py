@@ -11,6 +11,7 @@ from dlgrade.assembly import assemble
 from dlgrade.build import build, drift, generate
 from dlgrade.course import Course
 from dlgrade.errors import CourseError, UsageError
+from dlgrade.fingerprints import agree
 from dlgrade.notebook_source import notebook_text
 from dlgrade.source import missing_parts, outline
 from dlgrade.stub import cut
@@ -429,3 +430,11 @@ def test_written_toml_reads_back(values):
     import tomllib
 
     assert tomllib.loads(toml_text(values)) == values
+
+
+def test_recordings_agree_but_for_float_error():
+    """Another machine's last bits are no drift, in numbers and in the spelling of floats that cross."""
+    recorded = {"reply": {"ok": {"f": "0x1.57dc5d571d54bp+0"}}, "values": [0.5]}
+    assert agree(recorded, {"reply": {"ok": {"f": "0x1.57dc5d571d54dp+0"}}, "values": [0.5000001]})
+    assert not agree(recorded, {"reply": {"ok": {"f": "0x1.60dc5d571d54dp+0"}}, "values": [0.5]})
+    assert not agree(recorded, {"reply": {"ok": "0x1.57dc5d571d54bp+0"}, "values": [0.5]})
