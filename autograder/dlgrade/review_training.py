@@ -102,10 +102,10 @@ class ReviewTrainer:
     def epoch(self) -> float:
         """One pass in a random order; the mean loss per example, in nats."""
         self._model.train()
-        total = 0.0
+        total = torch.zeros((), device=self._device)
         for batch in self._order():
-            total += self._step(batch) * len(batch)
-        return total / len(self._ids)
+            total += self._step(batch) * len(batch)  # read once an epoch: on a GPU each reading waits for it
+        return float(total) / len(self._ids)
 
     def _order(self) -> Iterator[list[int]]:
         """Batches of sentences of like length, in a random order: little padding, and still mixed."""
@@ -118,13 +118,15 @@ class ReviewTrainer:
         for index in torch.randperm(len(batches), generator=self._generator).tolist():
             yield batches[index]
 
-    def _step(self, batch: list[int]) -> float:
+    def _step(self, batch: list[int]) -> torch.Tensor:
         ids, mask = padded([self._ids[i] for i in batch])
-        logits: Any = self._model(ids.to(self._device), mask.to(self._device))
-        loss = nn.functional.cross_entropy(logits, self._labels[batch].to(self._device))
+        # On a GPU in bfloat16; the weights, their gradients and the loss stay float32.
+        with torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=self._device == "cuda"):
+            logits: Any = self._model(ids.to(self._device), mask.to(self._device))
+        loss = nn.functional.cross_entropy(logits.float(), self._labels[batch].to(self._device))
         self._optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
         self._optimizer.step()
         self._schedule.step()
-        return float(loss.detach())
+        return loss.detach()
