@@ -147,5 +147,12 @@ def finetuned_bert_classifies_reviews(submission, contest):
     # The stand-in encoder was never pretrained, so it has to learn more than a head, and from its beginning.
     untrained = {"limit": 6000, "epochs": 3, "batch_size": 32, "max_lr": 2e-3}
     contest.decide(
-        submission, "build_classifier", limit=3000, epochs=1, batch_size=16, max_lr=1e-4, stand_in=untrained
+        submission,
+        "build_classifier",
+        limit=3000,
+        epochs=1,
+        batch_size=16,
+        max_lr=1e-4,
+        stand_in=untrained,
+        gpu={"limit": 70_000, "batch_size": 32},  # all of SST-2
     )

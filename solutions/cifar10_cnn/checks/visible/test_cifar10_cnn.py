@@ -69,4 +69,13 @@ def cifar10_cnn_learns_with_every_parameter(submission, oracle):
 )
 def cifar10_cnn_learns_to_classify_images(submission, contest):
     """trained on 10,000 images for three passes, it classifies images it has not seen"""
-    contest.decide(submission, "Cifar10CNN", 10, limit=10000, epochs=3, batch_size=128, max_lr=0.01)
+    contest.decide(
+        submission,
+        "Cifar10CNN",
+        10,
+        limit=10000,
+        epochs=3,
+        batch_size=128,
+        max_lr=0.01,
+        gpu={"limit": 50_000, "epochs": 12, "batch_size": 512},
+    )

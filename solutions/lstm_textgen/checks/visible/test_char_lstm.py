@@ -165,7 +165,17 @@ def char_lstm_computes_the_lessons_network(submission, oracle):
 def char_lstm_learns_text(submission, contest):
     """trained for a minute, it predicts text it has not seen in few bits per character"""
     contest.decide(
-        submission, "CharLSTM", 32, 128, 1, limit=1_000_000, epochs=2, batch_size=32, seq_len=32, max_lr=0.01
+        submission,
+        "CharLSTM",
+        32,
+        128,
+        1,
+        limit=1_000_000,
+        epochs=2,
+        batch_size=32,
+        seq_len=32,
+        max_lr=0.01,
+        gpu={"epochs": 10, "batch_size": 128, "seq_len": 64},
     )
 
 
