@@ -19,8 +19,6 @@ from dlgrade.measuring import Plan, Subject, Tally
 from dlgrade.runlog import NAME, RunLog, Trial
 from dlgrade.tally import duration
 
-PLOT = "calibration.svg"
-
 
 @dataclass(frozen=True)
 class CalibrateOptions:
@@ -75,7 +73,7 @@ def _calibrate(exercise: Exercise, options: CalibrateOptions) -> None:
         file = calibration.store(exercise, measurements)
     finally:
         text = calibration_plot.drawing(exercise.id, calibration.read(exercise))
-        (exercise.folder / PLOT).write_text(text, encoding="utf-8")
+        (exercise.folder / calibration_plot.PLOT).write_text(text, encoding="utf-8")
     for measurement in measurements:
         _show(measurement)
     print(f"written to {file}; run 'dlgrade build {exercise.id}' next")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from dlgrade.decision import LOWER
 from dlgrade.page import Axis, Html, strips, svg_file
+
+PLOT: Final = "calibration.svg"
 
 
 def drawing(exercise: str, content: Mapping[str, Any]) -> str:

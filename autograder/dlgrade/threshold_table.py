@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from dlgrade import calibration
+from dlgrade.calibration_plot import PLOT
 from dlgrade.course import Course
-from dlgrade.decision import LOWER
+from dlgrade.decision import LOWER, NOT_ON_A_GPU
 from dlgrade.errors import UsageError
 
 BEGIN: Final = "<!-- thresholds: written by 'dlgrade calibrate --table' -->"
@@ -19,10 +21,26 @@ HEAD: Final = (
 )
 
 
-def table(course: Course) -> str:
-    """The table as Markdown, with a row for each exercise, accuracy check and data set."""
+def table(course: Course, beside: Path) -> str:
+    """The table as Markdown, with a row for each exercise, accuracy check and data set, and the drawings.
+
+    Args:
+        beside: the file that it is written into, where links start from.
+    """
     rows = [row for name in course.exercises() for row in _rows(course, name)]
-    return "\n".join([HEAD, "|---|---|---|---|---|---|", *rows])
+    contents = [calibration.read(course.exercise(name)) for name in course.exercises()]
+    entries = [e for content in contents for data in content["thresholds"].values() for e in data.values()]
+    on_gpu = any(entry.get("tier") == "gpu" for entry in entries)
+    note = "" if on_gpu else f"\n{NOT_ON_A_GPU[0].upper() + NOT_ON_A_GPU[1:]}.\n"
+    return "\n".join([HEAD, "|---|---|---|---|---|---|", *rows, note, *_drawings(course, beside)]).rstrip()
+
+
+def _drawings(course: Course, beside: Path) -> Iterator[str]:
+    for name in course.exercises():
+        file = course.exercise(name).folder / PLOT
+        if file.is_file():
+            link = os.path.relpath(file, beside.resolve().parent)
+            yield f"![figures behind the thresholds of {name}]({link})"
 
 
 def write(course: Course, file: Path) -> bool:
@@ -39,7 +57,7 @@ def write(course: Course, file: Path) -> bool:
         raise UsageError(f"{file} has no place for the table; write '{BEGIN}' and '{END}', a line each")
     head, _, rest = text.partition(BEGIN)
     _, _, tail = rest.partition(END)
-    changed = f"{head}{BEGIN}\n\n{table(course)}\n\n{END}{tail}"
+    changed = f"{head}{BEGIN}\n\n{table(course, file)}\n\n{END}{tail}"
     file.write_text(changed, encoding="utf-8")
     return changed != text
 

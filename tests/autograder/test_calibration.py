@@ -12,14 +12,26 @@ import subprocess
 import sys
 from pathlib import Path
 from statistics import NormalDist
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from dlgrade import calibration, calibration_source, datasets, decision, measuring, text_report, tolerance
+from dlgrade import (
+    calibration,
+    calibration_plot,
+    calibration_source,
+    datasets,
+    decision,
+    measuring,
+    text_report,
+    threshold_table,
+    tolerance,
+)
 from dlgrade.calibration import Measurement
 from dlgrade.calibration_source import DataInUse
 from dlgrade.contest import Attempt, Contest, OpenData
+from dlgrade.course import Course
 from dlgrade.curve import sparkline
 from dlgrade.decision import HIGHER, LOWER, Rule
 from dlgrade.engine import Run, RunPlan, Zygote
@@ -36,6 +48,8 @@ from dlgrade.text_report import View
 from dlgrade.verify import verify
 from tests.autograder import text_course
 from tests.autograder.text_course import CHECK
+
+ROOT = Path(__file__).resolve().parents[2]
 
 # --- statistics -----------------------------------------------------------------------------------
 
@@ -221,6 +235,48 @@ def test_a_torn_line_of_the_log_is_skipped_and_the_next_one_is_whole(tmp_path):
     log.forget("k")
     assert [t.figure for t in log.trials("other", "answer")] == [0.7]
     assert log.trials("k", "answer") == []
+
+
+def test_the_documents_table_is_that_of_the_calibration_files():
+    """docs/thresholds.md says what the calibration files say; the command in it brings it up to date."""
+    file = ROOT / "docs" / "thresholds.md"
+    assert threshold_table.table(Course(ROOT), file) in file.read_text(encoding="utf-8")
+
+
+def test_the_table_is_written_between_its_marks(tmp_path):
+    """Twice the same; a row says what was measured, and what is not known; other text stays."""
+    course = text_course.make(tmp_path)
+    near = {"slow": [trial(f, "slow") for f in (0.2, 0.21, 0.22)]}
+    calibration.store(course.exercise("follow"), [measurement([0.5, 0.51, 0.52], near_misses=near)])
+    file = tmp_path / "table.md"
+    file.write_text(f"before\n{threshold_table.BEGIN}\nwritten before\n{threshold_table.END}\nafter\n")
+    assert [threshold_table.write(course, file) for _ in range(2)] == [True, False]
+    text = file.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "written before" not in text
+    assert "51.0 ± 1.0 % (50.0 to 52.0), 3 | at least 46.0 %, provisional" in text
+    assert "slow: 21.0 %, at least" in text
+    assert "No figure was measured on a GPU." in text
+    file.write_text("no marks")
+    with pytest.raises(UsageError, match="no place for the table"):
+        threshold_table.write(course, file)
+
+
+def test_the_drawing_shows_every_figure_once(tmp_path):
+    """A dot for each run, a line at the threshold, and XML that needs nothing from elsewhere."""
+    exercise = text_course.make(tmp_path).exercise("follow")
+    near = {"too_slow": [trial(f, "too_slow") for f in (0.2, 0.21, 0.22)]}
+    calibration.store(exercise, [measurement([0.5, 0.51, 0.52], near_misses=near)])
+    svg = ElementTree.fromstring(calibration_plot.drawing("follow", calibration.read(exercise)))
+    shapes = [element.get("class") for element in svg.iter("{http://www.w3.org/2000/svg}circle")]
+    assert shapes == ["one"] * 3 + ["two"] * 3
+    texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert "provisional threshold 0.46" in texts
+    assert "mistake: too slow" in texts
+    dots = [float(dot.get("cx")) for dot in svg.iter("{http://www.w3.org/2000/svg}circle")]
+    assert dots[:3] == sorted(dots[:3])
+    assert max(dots[3:]) < min(dots[:3])
 
 
 # --- what a calibration rests on ------------------------------------------------------------------
