@@ -18,6 +18,7 @@ from dlgrade.datasets.arrays import read_inputs
 MAX_LENGTH: Final = 64  # tokens of a sentence; SST-2's longest is a little longer
 WARMUP: Final = 0.1  # share of the steps
 WEIGHT_DECAY: Final = 0.01
+SMALL: Final = 2_000_000  # parameters; the stand-in encoder is, a pretrained one is not
 
 
 def load_encoder(folder: str) -> nn.Module:
@@ -81,6 +82,8 @@ class ReviewTrainer:
         seed: int,
         device: str = "cpu",
     ) -> None:
+        if sum(parameter.numel() for parameter in of.parameters()) < SMALL:
+            torch.set_num_threads(1)  # small matrices: two threads mostly wait for each other
         *inputs, labels = map(Path, files)
         self._ids = tokenized(encoder, [str(sentence) for sentence in read_inputs(inputs)[:limit]])
         self._labels = torch.from_numpy(np.array(np.load(labels, mmap_mode="r")[:limit])).long()

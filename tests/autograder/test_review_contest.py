@@ -74,6 +74,14 @@ def trainer(opened, model, **options):
     )
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The trainer takes one thread for a small model, in its own process; a test gives the others back."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
 def test_an_epoch_shows_every_example_once_and_mixes_labels(opened):
     """Each of the first `limit` examples is in one batch, and the order is that of the seed."""
     model = build_classifier(review_training.load_encoder(opened.encoder), 2)
