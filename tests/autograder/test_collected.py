@@ -84,7 +84,7 @@ def test_moodle_files_side_by_side(put):
 
 
 def test_two_files_of_one_student_are_no_cohort(put):
-    """`check`, and `grade --one-student`, where a helper lies beside the answer."""
+    """`check`, and `grade --one-student` as Gradescope's bundle calls it, where a helper lies beside."""
     root = put("main.py", "helper.py")
     assert found(root, flat=False) == found(root, one=True) == {"in": ["helper.py", "main.py"]}
     assert list(found(put("sub/tiny.py", "sub2/tiny.py"), one=True)) == ["in"]

@@ -133,6 +133,19 @@ def test_canvas_gets_a_row_for_each_student_and_no_formula():
     assert [(row[3], row[5]) for row in rows] == [("'=cmd()", "1.0"), ("anna", "")]
 
 
+def test_what_canvas_downloaded_goes_back_by_number():
+    """Its own file names tell the number; a folder's name is a login."""
+    whole = check("a", "passed")
+    names = (("doejane_101_9001_tiny.py", "doejane_101"), ("li_LATE_102_9002_my_tiny-1.py", "li_102"))
+    reports = [report(whole, name=name, student=student) for name, student in names]
+    _, _, *rows = csv.reader(io.StringIO(exports.canvas_csv([*reports, report(whole)]), newline=""))
+    assert [row[:4] for row in rows] == [
+        ["anna", "", "", "anna"],
+        ["doejane", "101", "", ""],
+        ["li", "102", "", ""],
+    ]
+
+
 def assert_gradescope(values: dict) -> None:
     """The rules of Gradescope's documented results.json."""
     assert isinstance(values["score"], float | int)

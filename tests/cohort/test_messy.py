@@ -1,8 +1,6 @@
 """A folder as it comes, through the real command: everybody is in the results, unread ones with a reason."""
 
-import csv
 import io
-import json
 import subprocess
 import sys
 import zipfile
@@ -10,7 +8,7 @@ import zipfile
 import pytest
 
 from tests.autograder import tiny_course
-from tests.autograder.command_line import dlgrade, environment
+from tests.autograder.command_line import environment
 from tests.cohort import cohorts
 
 UNREAD = {
@@ -102,28 +100,3 @@ def test_a_messy_folder_is_graded_whole_and_says_what_it_could_not_read(course, 
     assert {name for name, score in scores.items() if score == 0} == {*UNREAD, "zero bytes/tiny.py"}
     assert scores["deep/week 3/answers/TINY.PY"] == scores["zip/all.zip"] == 11
     assert (scores["Anna/tiny.py"], scores["anna/tiny.py"]) == (11, 8)
-
-
-def test_files_of_a_canvas_download_go_back_to_canvas_by_number(course, tmp_path):
-    """Files side by side, graded, exported: each row has the student's number."""
-    text = tiny_course.answer_with(course)
-    (tmp_path / "in").mkdir()
-    for name in ("doejane_101_9001_tiny.py", "li_LATE_102_9002_tiny-1.py"):
-        (tmp_path / "in" / name).write_text(text)
-    done = dlgrade("grade", "tiny", tmp_path / "in", "--out", tmp_path / "out", cwd=course.root)
-    assert done.returncode == 0, done.stderr
-    exported = dlgrade("export", tmp_path / "out", "--to", "canvas", cwd=course.root).stdout
-    _, _, *rows = csv.reader(io.StringIO(exported, newline=""))
-    assert [row[:4] for row in rows] == [["doejane", "101", "", ""], ["li", "102", "", ""]]
-
-
-def test_one_students_files_are_one_submission(course, tmp_path):
-    """--one-student: a helper beside the answer makes no second student."""
-    text = tiny_course.answer_with(course)
-    for name in ("tiny/tiny.py", "notes/other.py"):
-        (tmp_path / "in" / name).parent.mkdir(parents=True)
-        (tmp_path / "in" / name).write_text(text)
-    arguments = ("grade", "tiny", tmp_path / "in", "--one-student", "--tier", "quick", "--format", "json")
-    done = dlgrade(*arguments, cwd=course.root)
-    [report] = map(json.loads, done.stdout.splitlines())
-    assert (report["submission"], report["score"]) == ("tiny/tiny.py", 10)
