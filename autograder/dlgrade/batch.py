@@ -119,7 +119,7 @@ class _Batch:
         self._folder = folder
         self._record = folder.record if folder else None
         self._settings = _settings(options, exercise, machines, self._record)
-        self._save = _recorder(options.gradebook, exercise, self._settings.tier)
+        self._save = recorder(options.gradebook, exercise, self._settings.tier)
         self._keys: content.Keys = {}
         self._due: dict[str, _Due] = {}  # of the submissions in flight
         self._tally = Tally(len(self._cohort))
@@ -180,26 +180,31 @@ class _Batch:
             before = self._folder.report_of(submission.name) if self._folder else None
             known = content.still_known(before, submission, run.checks, self._keys, self._options.only)
             if before is not None and len(known) == len(run.checks):
-                self._tally.keep(before)
-                self._hand_on(before)
+                counts = self._standing(before)
+                self._tally.keep(counts)
+                self._hand_on(counts)
                 display.kept()
             else:
                 self._due[submission.name] = _Due(content.text_key(submission), before, known)
                 yield submission
 
     def _take(self, report: Report) -> Report:
-        """Note what a report depends on, and write it."""
+        """Note what a report depends on, and write it; what is handed on is the report as it counts."""
         due = self._due.pop(report.submission)
         report = replace(report, content={"submission": due.text_key, "checks": dict(self._keys)})
         if due.before is not None and due.known and not report.output:
             report = replace(report, output=due.before.output)  # of the checks that did not run again
-        self._tally.add(report)
+        counts = self._standing(report)
+        self._tally.add(counts)
         if self._folder is not None:
             if due.before is not None:
-                self._folder.note_change(due.before, report)
+                self._folder.note_change(self._standing(due.before), counts)
             self._folder.add(report)
-        self._hand_on(report)
-        return report
+        self._hand_on(counts)
+        return counts
+
+    def _standing(self, report: Report) -> Report:
+        return self._folder.standing(report) if self._folder else report
 
     def _hand_on(self, report: Report) -> None:
         self._code = max(self._code, report.exit_code)
@@ -235,7 +240,7 @@ class _Batch:
             print(f"  and {len(self._unread) - LISTED_UNREAD} more", file=sys.stderr)
 
 
-def _recorder(url: str | None, exercise: Exercise, tier: str) -> Callable[[Report], None]:
+def recorder(url: str | None, exercise: Exercise, tier: str) -> Callable[[Report], None]:
     """What saves a report in nbgrader's database, or nothing where none was named."""
     if url is None:
         return lambda _report: None

@@ -150,6 +150,19 @@ def report(directory: Path, output: Path | None) -> None:
 
 
 @dlgrade.command()
+@click.argument("directory", type=FOLDER, metavar="DIR")
+@click.option("--void", multiple=True, metavar="CHECK", help="Take this check back: it counts in full.")
+@click.option("--restore", multiple=True, metavar="CHECK", help="Let it count again as it was graded.")
+@click.option("--gradebook", metavar="URL", help="Of nbgrader's database, to write the new points into.")
+@_course_option
+def rescore(**options: Any) -> int:
+    """Score everyone in DIR again, without a check that turned out to be wrong; nothing is graded again."""
+    from dlgrade import rescoring
+
+    return rescoring.rescore(rescoring.RescoreOptions(**options))
+
+
+@dlgrade.command()
 @click.argument("source", type=FOLDER)
 @click.option("--to", type=EXPORTS, default="csv", show_default=True, help="What for.")
 @click.option("--output", "-o", type=FOLDER, help="Where a bundle is written.")

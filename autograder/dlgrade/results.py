@@ -18,6 +18,8 @@ from typing import Final
 
 from dlgrade.errors import GraderFault, UsageError
 from dlgrade.report import Report
+from dlgrade.voiding import FILE as VOIDED
+from dlgrade.voiding import read_voided, standing
 
 COLUMNS: Final = ("submission", "student", "exercise", "score", "max_score", "complete", "tier", "fault")
 CHANGE_COLUMNS: Final = ("submission", "student", "score_before", "score", "checks")
@@ -41,7 +43,8 @@ class ResultsFolder:
     """Writes results as they come, and knows those of earlier runs; a context.
 
         run.json            what the results have in common
-        reports/<id>.json   one submission's report; the others below are made from these
+        reports/<id>.json   one submission's report as graded; the others below are made from these
+        voided.json         checks that were taken back since
         results.jsonl       every report, a line each; of a submission graded again the last line counts
         grades.csv          one row for each submission, by name
         changes.csv         after a regrade: whose score changed, from what to what
@@ -60,6 +63,7 @@ class ResultsFolder:
         try:
             (folder / "reports").mkdir(parents=True, exist_ok=True)
             self._lock = _locked(folder)
+            self._voided = read_voided(folder)
             _sweep(folder)
             self._rebuild()
         except OSError as error:
@@ -96,8 +100,24 @@ class ResultsFolder:
         with self._told_if_full():
             _replace(self._folder / "run.json", json.dumps(asdict(record)) + "\n")
 
+    @property
+    def voided(self) -> frozenset[str]:
+        """Ids of the checks that were taken back."""
+        return self._voided
+
+    def void(self, names: Iterable[str]) -> None:
+        """Take back these checks and no others, and make everything again that is made from the reports."""
+        self._voided = frozenset(names)
+        with self._told_if_full():
+            _replace(self._folder / VOIDED, json.dumps(sorted(self._voided)) + "\n")
+            self._rebuild()
+
+    def standing(self, report: Report) -> Report:
+        """A report as it counts."""
+        return standing(report, self._voided)
+
     def report_of(self, submission: str) -> Report | None:
-        """The report of an earlier run, if there is a readable one."""
+        """The report of an earlier run as it was graded, if there is a readable one."""
         try:
             return Report.from_json(self._file(submission).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -109,16 +129,16 @@ class ResultsFolder:
         Raises:
             GraderFault: the disk is full; what is there is whole, and the next run goes on from it.
         """
+        counts = self.standing(report)
         with self._told_if_full():
-            line = report.to_json() + "\n"
-            _replace(self._file(report.submission), line)
-            _append(self._folder / "results.jsonl", line)
+            write_report(self._folder, report)
+            _append(self._folder / "results.jsonl", counts.to_json() + "\n")
             self._again |= report.submission in self._rows
-            self._rows[report.submission] = grade_row(report)
+            self._rows[report.submission] = grade_row(counts)
             self._write_grades()
 
     def note_change(self, before: Report, after: Report) -> None:
-        """A row of changes.csv, where the score or a verdict is another."""
+        """A row of changes.csv, where the score or a verdict that counts is another."""
         verdicts = {check.id: check.verdict for check in before.checks}
         changed = [check.id for check in after.checks if verdicts.get(check.id) != check.verdict]
         if not changed and before.score == after.score:
@@ -160,10 +180,17 @@ class ResultsFolder:
 
 
 def reports_in(folder: Path) -> Iterator[Report]:
-    """The reports of a results folder, by file name, one at a time; what is no report is left out."""
+    """The reports of a results folder as they count, by file name, one at a time; other files are left."""
+    voided = read_voided(folder)
     for file in sorted((folder / "reports").glob("*.json")):
         with contextlib.suppress(OSError, ValueError):
-            yield Report.from_json(file.read_text(encoding="utf-8"))
+            yield standing(Report.from_json(file.read_text(encoding="utf-8")), voided)
+
+
+def write_report(folder: Path, report: Report) -> None:
+    """One submission's report, moved into place whole; whoever opens the folder next makes the rest of it."""
+    (folder / "reports").mkdir(parents=True, exist_ok=True)
+    _replace(folder / "reports" / f"{safe_id(report.submission)}.json", report.to_json() + "\n")
 
 
 def safe_id(name: str) -> str:

@@ -95,6 +95,19 @@ def test_an_incomplete_report_is_not_recorded(staff, tmp_path):
         assert book.students == []
 
 
+def test_a_check_is_taken_back_in_the_gradebook(staff, answers, tmp_path):
+    """Voided: the check counts in full, in the database and for its export; restored: as it was graded."""
+    url, out = f"sqlite:///{tmp_path / 'gradebook.db'}", tmp_path / "out"
+    assert grade(staff, answers, url, "--out", str(out)).returncode == 1
+    assert exported(tmp_path, url) == {"anna": (11, 11), "bert": (8, 11)}
+    rescore = ("rescore", out, "--gradebook", url)
+    done = dlgrade(*rescore, "--void", "double_doubles", cwd=staff.root)
+    assert done.stdout.splitlines() == ["bert/tiny.py: 8 -> 10 of 11", "1 of 2 scores changed"], done.stderr
+    assert exported(tmp_path, url) == {"anna": (11, 11), "bert": (10, 11)}
+    assert dlgrade(*rescore, "--restore", "double_doubles", cwd=staff.root).returncode == 0
+    assert exported(tmp_path, url) == {"anna": (11, 11), "bert": (8, 11)}
+
+
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory):
     """The address of a server that only this test knows, on a socket in a folder of its own."""
@@ -136,10 +149,13 @@ def postgres(tmp_path_factory):
 
 
 def test_postgresql_holds_the_same_grades(staff, answers, postgres, tmp_path):
-    """On a real server: recorded and exported; a student graded again is the same row with the new points."""
-    done = grade(staff, answers, postgres)
+    """On a real server: recorded, exported and scored again; a student graded again is the same row."""
+    done = grade(staff, answers, postgres, "--out", str(tmp_path / "out"))
     assert done.returncode == 1, done.stderr
     assert exported(tmp_path, postgres) == {"anna": (11, 11), "bert": (8, 11)}
+    void = ("rescore", tmp_path / "out", "--void", "double_doubles", "--gradebook", postgres)
+    assert dlgrade(*void, cwd=staff.root).returncode == 0
+    assert exported(tmp_path, postgres) == {"anna": (11, 11), "bert": (10, 11)}
     better = CheckResult("c", "double", "value", "title", False, "passed", 4.0, 4.0)
     ledger = Ledger(postgres, staff.exercise("tiny"), "cpu")
     ledger.record(Report("tiny", "bert/tiny.py", "bert", "cpu", 5, (better,)))

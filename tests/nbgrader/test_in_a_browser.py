@@ -76,6 +76,7 @@ def test_a_notebook_in_jupyterlab(cycle, page, photographs, tmp_path):
         page.run("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
         page.wait("document.body.innerText.includes('You add the input three times.')")
         page.wait("document.querySelectorAll('.jp-RenderedHTML').length == 3")
+        page.run("document.querySelector('.jp-RenderedHTML').scrollIntoView()")
         page.photograph(photographs / "jupyterlab.png")
         shown = page.run("[...document.querySelectorAll('.jp-RenderedHTML')].map(output => output.innerText)")
         assert len(shown) == 3

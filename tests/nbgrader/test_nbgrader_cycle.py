@@ -2,6 +2,7 @@
 
 import html
 import json
+import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -170,6 +171,21 @@ def test_students_get_their_own_page(cycle):
     for student, score in {"anna": "11.0", "dora": "8.0"}.items():
         [page] = (cycle.homes / student / "tiny" / "feedback").rglob("tiny.html")
         assert f"(Score: {score} / 16.0)" in page.read_text(encoding="utf-8")
+
+
+def test_a_check_is_taken_back_without_grading_again(cycle, tmp_path):
+    """From the reports that autograde kept: everyone gets its points in the gradebook, but not for a stub."""
+    shutil.copytree(cycle.folder / "results" / "tiny", tmp_path / "tiny")
+    shutil.copy(cycle.folder / "gradebook.db", tmp_path)
+    url = f"sqlite:///{tmp_path / 'gradebook.db'}"
+    void = ("rescore", tmp_path / "tiny", "--void", "double_doubles", "--gradebook", url)
+    done = dlgrade(*void, cwd=cycle.staff.root)
+    assert "dora/tiny.ipynb: 8 -> 10 of 11" in done.stdout, done.stderr
+    with Gradebook(url) as book:
+        scores = {student: book.find_grade("double-check", "tiny", "tiny", student) for student in STUDENTS}
+        assert {student: grade.auto_score for student, grade in scores.items()} == {
+            "anna": 4, "bert": 4, "carl": 0, "dora": 3, "emil": 2,
+        }  # fmt: skip
 
 
 def test_written_answers_wait_for_a_person(cycle):

@@ -29,6 +29,8 @@ c.CourseDirectory.root = {root!r}
 c.StaffFolder.staff_folder = {staff!r}
 # Secret: what every grading of this course draws its inputs from. The same number repeats a grading.
 c.StaffFolder.seed = {seed!r}
+# Every report as it was graded, a folder for each assignment: 'dlgrade report' and 'dlgrade rescore' take it.
+c.StaffFolder.results_folder = {results!r}
 
 c.GenerateAssignment.preprocessors = {generate}
 c.Autograde.exporter_class = "dlgrade.classroom.reading.ToleratingExporter"
@@ -103,6 +105,7 @@ def _config(folder: Path, course: Course) -> str:
         root=str(folder),
         staff=str(course.root),
         seed=planning.secret_seed(),
+        results=str(folder / "results"),
         generate=_listed(generate_preprocessors()),
         sanitize=_listed(SANITIZE),
         autograde=_listed(AUTOGRADE),

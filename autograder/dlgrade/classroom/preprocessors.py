@@ -33,8 +33,10 @@ from dlgrade.grader_thread import GraderThread
 from dlgrade.notebook_release import check_cells
 from dlgrade.notebook_source import notebook_text
 from dlgrade.report import Report
+from dlgrade.results import write_report
 from dlgrade.runsettings import RunSettings
 from dlgrade.submission import Submission
+from dlgrade.voiding import read_voided, standing
 
 Resources = dict[str, Any]
 FINDINGS: Final = "findings"
@@ -57,6 +59,10 @@ class StaffFolder(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader ships
     staff_folder = Unicode(help="The folder with solutions/, where the hidden checks lie.").tag(config=True)
     seed = Integer(
         None, allow_none=True, help="The secret seed of a course's grading; the same for everyone."
+    ).tag(config=True)
+
+    results_folder = Unicode(
+        help="Where a folder of reports for each assignment is kept, for 'dlgrade report' and 'rescore'."
     ).tag(config=True)
 
     def exercise(self, resources: Resources) -> Exercise | None:
@@ -108,7 +114,10 @@ class GradeParts(StaffFolder, Execute):  # type: ignore[misc]
             nb, resources = Execute.preprocess(self, nb, resources, km)
             return nb, resources
         submission = _submission(nb, resources, exercise)
-        report = self._grade(exercise, submission)
+        report = self._kept(self._grade(exercise, submission), resources)
+        if not report.complete:
+            raise GraderFault(f"not every check of {submission.name} could be judged; run autograde again")
+        self.log.info("%s: %g of %g points", submission.name, report.score, report.max_score)
         resources[_SCORES] = points = {}
         parts = check_cells(exercise)
         for cell in nb.cells:
@@ -126,11 +135,15 @@ class GradeParts(StaffFolder, Execute):  # type: ignore[misc]
         if grader is None:
             grader = _graders[exercise.preload] = GraderThread(exercise.preload, idle_seconds=IDLE_SECONDS)
         plan = RunPlan(exercise, self._settings(exercise), hidden=True)
-        report = grader.grade(plan, submission, lambda *_event: None).report
-        if not report.complete:
-            raise GraderFault(f"not every check of {submission.name} could be judged; run autograde again")
-        self.log.info("%s: %g of %g points", submission.name, report.score, report.max_score)
-        return report
+        return grader.grade(plan, submission, lambda *_event: None).report
+
+    def _kept(self, report: Report, resources: Resources) -> Report:
+        """The report as it counts; as it was graded it is kept, so that a check can be taken back later."""
+        if not self.results_folder:
+            return report
+        folder = Path(self.results_folder) / resources["nbgrader"]["assignment"]
+        write_report(folder, report)
+        return standing(report, read_voided(folder))
 
     def _settings(self, exercise: Exercise) -> RunSettings:
         seed = _secret_seed() if self.seed is None else self.seed
