@@ -29,6 +29,7 @@ from dlgrade.source import SyntaxProblem, parse
 FILE: Final = "notebook.md"
 _HEADING: Final = re.compile(r"## +(.+?)\s*$")
 _FENCE: Final = "```"
+_OPEN: Final = re.compile(r"^```python$", re.MULTILINE)
 _CELL: Final = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -65,7 +66,7 @@ def read_sections(exercise: Exercise) -> dict[str, Section]:
             raise CourseError(f"{file}: section '{name}' is {what}")
         passages = list(_passages(lines))
         for passage in passages:
-            if passage.is_code and (problem := _unfit(passage.text)):
+            if problem := _unfit(passage):
                 raise CourseError(f"{file}: a cell of section '{name}' {problem}")
         before = passages.pop(0).text if passages and not passages[0].is_code else ""
         sections[name] = Section(before, tuple(passages))
@@ -117,8 +118,11 @@ def _passages(lines: list[str]) -> Iterator[Passage]:
             yield Passage(text, is_code=number % 2 == 1)
 
 
-def _unfit(code: str) -> str | None:
-    """Why code may not be a cell: it must never count as what a student wrote."""
+def _unfit(passage: Passage) -> str | None:
+    """Why a passage may not be a cell: code must never count as what a student wrote."""
+    if not passage.is_code:
+        return "never ends: close it with a line of ```" if _OPEN.search(passage.text) else None
+    code = passage.text
     tree = parse(code)
     if isinstance(tree, SyntaxProblem):
         return f"is no Python: {tree}"
