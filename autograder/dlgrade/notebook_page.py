@@ -23,7 +23,11 @@ _MARKS: Final = {PASSED: ("✓", "#1a7f37"), MISSING: ("○", "#9a6700"), BLOCKE
 _WRONG: Final = ("✗", "#cf222e")
 _BOX: Final = "border:1px solid #d0d7de;border-radius:6px;padding:8px 12px;line-height:1.45;max-width:60em"
 _QUIET: Final = "color:#6e7781"
-_SAID: Final = "white-space:pre-wrap;margin:2px 0 2px 1.6em;padding:0;background:none;border:none"
+# nbgrader's pages break words of a <pre> anywhere; here only one that is longer than the line.
+_SAID: Final = (
+    "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;"
+    "margin:2px 0 2px 1.6em;padding:0;background:none;border:none"
+)
 
 
 @dataclass(frozen=True)
