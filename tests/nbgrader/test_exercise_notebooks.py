@@ -17,7 +17,7 @@ from tests.nbgrader.notebooks import Notebook, cell_of, read
 ROOT = Path(__file__).resolve().parents[2]
 COURSE = Course(ROOT)
 EXERCISES = COURSE.exercises()
-SECONDS = 300  # for the answer, on two cores that have nothing else to do
+SECONDS = 300  # of processor time: pictures train in one thread, so no more by the clock of a quiet machine
 PICTURES = {
     "cifar10_cnn": {"convolve2d-look-1": 1, "make_transforms-look-1": 1, "fit-look-1": 2},
     "lstm_textgen": {"LSTMModel-look-1": 1, "sample-look-1": 1},
@@ -34,7 +34,7 @@ def of_staff(name: str) -> Notebook:
     return read(ROOT / "solutions" / name / f"{name}.ipynb")
 
 
-def run(notebook: Path, folder: Path, seconds: float) -> dict:
+def run(notebook: Path, folder: Path) -> dict:
     """What nbgrader's validator finds of a notebook among the files of a student; data are the stand-ins."""
     exercise = notebook.stem
     shutil.copytree(ROOT / "assignments" / exercise, folder / exercise)
@@ -44,7 +44,7 @@ def run(notebook: Path, folder: Path, seconds: float) -> dict:
         env=environment(DLGRADE_DATA=str(folder / "no-data"), MPLBACKEND=""),
         stdout=subprocess.PIPE,
         text=True,
-        timeout=seconds,
+        timeout=1800,
         check=True,
     )
     return json.loads(done.stdout)
@@ -97,8 +97,9 @@ def test_the_conclusion_is_asked_for_and_graded_by_hand():
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_answer_runs_from_top_to_bottom(name, tmp_path):
     """Within five minutes: every check passes by nbgrader's judgement, every picture is there, no error."""
-    done = run(ROOT / "solutions" / name / f"{name}.ipynb", tmp_path, SECONDS)
+    done = run(ROOT / "solutions" / name / f"{name}.ipynb", tmp_path)
     assert done["results"] == {}
+    assert 1 < done["seconds"] < SECONDS
     for cell, outputs in done["cells"].items():
         assert [output for output in outputs if output["output_type"] == "error"] == [], cell
         pictures = [output for output in outputs if "image/png" in output.get("data", {})]
@@ -111,7 +112,7 @@ def test_the_answer_runs_from_top_to_bottom(name, tmp_path):
 @pytest.mark.parametrize("name", EXERCISES)
 def test_pictures_of_what_is_not_there_are_one_sentence(name, tmp_path):
     """Of the release only the checks fail; each cell that would show something names the stub in its way."""
-    done = run(ROOT / "assignments" / name / f"{name}.ipynb", tmp_path, SECONDS)
+    done = run(ROOT / "assignments" / name / f"{name}.ipynb", tmp_path)
     failed = [source for source in done["results"]["failed"] if "notebook.check" not in source["source"]]
     assert failed == []
     for cell in PICTURES[name]:
