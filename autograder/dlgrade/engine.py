@@ -296,6 +296,8 @@ def collected(messages: Iterable[bytes]) -> tuple[list[Check], dict[str, Any]]:
 def report_of(plan: RunPlan, checks: Iterable[Check], ready: Mapping[str, Any], flight: Flight) -> Report:
     """Results counted against the expected checks: a missing one is our fault, never a pass."""
     done = flight.done or {}
+    results = tuple(flight.results.get(check.id) or _lost(check) for check in checks)
+    given = (sentence for result in results for sentence in result.advice)
     applied = done.get("applied") or {}
     return Report(
         exercise=plan.exercise.id,
@@ -303,7 +305,7 @@ def report_of(plan: RunPlan, checks: Iterable[Check], ready: Mapping[str, Any], 
         student=flight.submission.student,
         tier=plan.settings.tier,
         seed=plan.settings.seed,
-        checks=tuple(flight.results.get(check.id) or _lost(check) for check in checks),
+        checks=results,
         device=plan.settings.device,
         isolation=applied.get("mode", plan.settings.mode),
         limits={key: value for key, value in applied.items() if key != "mode"},
@@ -312,7 +314,7 @@ def report_of(plan: RunPlan, checks: Iterable[Check], ready: Mapping[str, Any], 
         seconds=time.monotonic() - flight.start,
         peak_memory={"worker": done.get("peak_memory", 0)},
         versions=ready.get("versions", {}),
-        advice=(*flight.submission.notes, *_defined_twice(flight.submission)),
+        advice=(*flight.submission.notes, *_defined_twice(flight.submission), *dict.fromkeys(given)),
         output=done.get("output", ""),
         fault=None if flight.done else "the checker of this submission ended before it was done",
         hidden_left=0 if plan.hidden else plan.exercise.hidden.count,

@@ -218,7 +218,7 @@ class Grading:
         seconds = time.monotonic() - start
         common: dict[str, Any] = {"seconds": seconds, "path": seen.path, "chance": seen.chance}
         common |= {"measured": seen.measured, "better": seen.better, "baseline": seen.baseline}
-        common |= {"curve": seen.curve, "spent": seen.spent}
+        common |= {"curve": seen.curve, "spent": seen.spent, "advice": tuple(seen.advice)}
         if error is None:
             return self._result(check, PASSED, message=seen.note, **common)
         if isinstance(error, Unmappable) and check.otherwise:

@@ -31,6 +31,7 @@ class Seen:
     path: str | None = None  # by name, by layout, by property
     chance: float = 0.0  # that the check fails a correct answer, as it computed it
     note: str = ""  # a sentence worth showing with any verdict
+    advice: list[str] = field(default_factory=list)  # what costs nothing and is worth knowing
     measured: float | None = None  # the figure that a threshold is about
     better: str = HIGHER  # which way that figure is good
     baseline: float | None = None  # what an answer that learned nothing reaches
@@ -75,6 +76,13 @@ def may_fail_by_chance(chance: float) -> None:
     seen = _running.get()
     if seen is not None:
         seen.chance += chance
+
+
+def advise(sentence: str) -> None:
+    """Show a sentence with the report, whatever the verdict; it costs no point."""
+    seen = _running.get()
+    if seen is not None and sentence not in seen.advice:
+        seen.advice.append(sentence)
 
 
 def measured(value: float, text: str, *, better: str = HIGHER) -> None:

@@ -36,11 +36,13 @@ class CheckResult:
     baseline: float | None = None  # what an answer that learned nothing reaches
     curve: tuple[float, ...] = ()  # mean loss of each epoch of the training, by the worker's word
     spent: Mapping[str, Any] | None = None  # what the training took, measured from outside
+    advice: tuple[str, ...] = ()  # what costs nothing and is worth knowing
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> CheckResult:
         frames = tuple((f[0], f[1], f[2]) for f in values.get("frames", ()))
-        return cls(**{**values, "frames": frames, "curve": tuple(values.get("curve", ()))})
+        rows = {name: tuple(values.get(name, ())) for name in ("curve", "advice")}
+        return cls(**{**values, "frames": frames, **rows})
 
 
 @dataclass(frozen=True)

@@ -180,3 +180,14 @@ def test_the_answer_passes_at_any_seed(exercise, zygote, answer):
         with Run(zygote, RunPlan(exercise, RunSettings("quick", seed), hidden=True)) as run:
             report = grade(run, answer)
         assert [c.id for c in report.counted if c.verdict != "passed"] == [], seed
+
+
+def test_statistics_that_drift_cost_nothing_and_are_told(run, answer):
+    """A frozen backbone whose batch norms go on counting earns every point, and the report has advice."""
+    assert grade(run, answer).advice == ()
+    hook = "    backbone.register_forward_pre_hook(keep_backbone_in_eval)\n"
+    assert hook in answer
+    report = grade(run, answer.replace(hook, ""))
+    assert report.score == report.max_score
+    [advice] = report.advice
+    assert "batch statistics of your backbone still move" in advice

@@ -4,7 +4,7 @@ import torch
 
 from dlgrade import compare, proxy, structure
 from dlgrade.checks import check
-from dlgrade.observation import observe
+from dlgrade.observation import advise, observe
 from dlgrade.outcome import StudentRaised
 from dlgrade.specs import PretrainedResNet
 
@@ -20,6 +20,10 @@ def _says(model, attribute):
     except StudentRaised:
         return False
     return True
+
+
+def _equal(value, other):
+    return isinstance(value, torch.Tensor) and torch.equal(value, other)
 
 
 @check(
@@ -57,3 +61,12 @@ def transfer_freezes_all_but_the_head(submission, oracle):
     )
     structure.frozen(model, but=_of_head)
     compare.require(bool(structure.trainable_names(model)), "no parameter is trainable")
+    before = submission.state(backbone)
+    model.train()(oracle.normal(4, 3, 6, 6).double())
+    after = submission.state(backbone)
+    statistics = [name for name in before if name.endswith("running_mean")]
+    if not all(_equal(after.get(name), before[name]) for name in statistics):
+        advise(
+            "build_transfer_model: in train mode the batch statistics of your backbone still move, though its"
+            " weights are frozen. Keep it in eval mode, or its features drift while the head learns."
+        )
