@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,6 +27,14 @@ class Spending:
         """For the report, with seconds rounded to what they mean."""
         values = asdict(self)
         return values | {name: round(values[name], 2) for name in ("cpu_seconds", "gpu_seconds")}
+
+
+def told(spent: Mapping[str, Any]) -> str:
+    """A line on what the best training took, from a report's record of it."""
+    seconds = f"{spent['gpu_seconds']:.1f} s on the GPU" if spent["gpu_seconds"] else ""
+    seconds = seconds or f"{spent['cpu_seconds']:.1f} s of processor time"
+    size = f"{spent['parameters']:,} parameters, {spent['peak_memory'] >> 20} MB"
+    return f"trained {'once' if spent['runs'] == 1 else str(spent['runs']) + ' times'}: {seconds}, {size}"
 
 
 @dataclass(frozen=True)

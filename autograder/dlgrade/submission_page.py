@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dlgrade import spending
 from dlgrade.outcome import DEFERRED, PASSED
 from dlgrade.page import Html, element, page, section, sparkline, table
 from dlgrade.printers import told
@@ -42,7 +43,8 @@ def _what(check: CheckResult) -> Html:
     if check.verdict == PASSED and check.measured is not None and check.message:
         lines = [check.message]  # a figure against its threshold is worth reading either way
     where = [f"line {number} in {function}: {text}" for number, function, text in check.frames[-1:]]
-    told_lines = (element("div", line, class_="quiet") for line in [*lines, *where])
+    took = [spending.told(check.spent)] if check.spent is not None and not check.hidden else []
+    told_lines = (element("div", line, class_="quiet") for line in [*lines, *where, *took])
     return element("div", check.title, *told_lines, _curve(check))
 
 

@@ -20,6 +20,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from dlgrade import spending
 from dlgrade.checks import Check
 from dlgrade.curve import sparkline
 from dlgrade.display import printable
@@ -245,7 +246,9 @@ class _Page:
             yield _led("next:", "cyan", Text(check.help))
 
     def _curve(self, check: CheckResult) -> Iterator[RenderableType]:
-        """How the loss went, where it was trained for more than one epoch."""
+        """What a training took, and how the loss went, where it was trained for more than one epoch."""
+        if check.spent is not None and not check.hidden:
+            yield _indented(Text(spending.told(check.spent), "dim"))
         if len(check.curve) > 1:
             yield _indented(Text(sparkline(check.curve, ascii_only=self._ascii), "dim"))
 

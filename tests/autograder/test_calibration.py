@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 
 from dlgrade import (
     calibration,
@@ -24,6 +25,7 @@ from dlgrade import (
     datasets,
     decision,
     measuring,
+    planning,
     text_report,
     threshold_table,
     tolerance,
@@ -283,9 +285,8 @@ def test_the_drawing_shows_every_figure_once(tmp_path):
 
 
 def key(course, *, on_gpu: bool = False) -> str:
-    exercise = course.exercise("follow")
-    [check] = [c for c, _ in load_checks(exercise.visible_checks) if c.id == CHECK]
-    return calibration_source.source_key(exercise, check, on_gpu=on_gpu)
+    [check] = [check for check in collected(course) if check.id == CHECK]
+    return calibration_source.source_key(course.exercise("follow"), check, on_gpu=on_gpu)
 
 
 @pytest.mark.parametrize(
@@ -553,11 +554,13 @@ def test_people_see_how_the_loss_went(course, reports):
     text_report.show(found, View(course.exercise("follow")), text_report.console(out))
     first, last = accuracy(found).curve
     assert f"loss by epoch: █▁ {first:.3g} to {last:.3g}" in out.getvalue()
+    assert re.search(r"trained once: 0\.\d s of processor time, 81 parameters, \d\d\d MB", out.getvalue())
     assert f"#_ {first:.3g}" in sparkline((first, last), ascii_only=True)
     page = submission_page(found)
     assert f"loss by epoch, {first:.3g} to {last:.3g}" in page
     assert '<polyline class="curve" points="4.0,4.0 116.0,24.0"/>' in page
     assert "where at most" in page
+    assert "81 parameters" in page
 
 
 def test_a_long_curve_fits_a_line():
@@ -579,40 +582,76 @@ def test_parameters_are_counted_in_what_the_training_left(reports):
     assert accuracy(reports["large"]).spent["parameters"] == 81 + 1000
 
 
-def test_verify_wants_a_calibration_of_what_is_there(course, calibrated, monkeypatch, tmp_path):
-    """Valid on the data in use; missing on the stand-in; stale once the recipe changes."""
-    told = [p for p in verify(course, "follow").problems if "threshold" in p]
-    assert len(told) == 1
-    assert "stand-in for tiny Shakespeare" in told[0]
-    assert "was never measured; run 'dlgrade calibrate follow --stand-in'" in told[0]
-    exercise = course.exercise("follow")
-    checks = [check for check, _ in load_checks(exercise.visible_checks)]
+@pytest.fixture(scope="module")
+def proof(course, calibrated):
+    """What `verify` finds at tier cpu, with a variant that keeps every rule and learns too slowly."""
+    variants = course.root / "solutions" / "follow" / "variants"
+    variants.mkdir()
+    body = (course.root / "reference" / "follow.py").read_text().partition("\n\n\ndef shout")[0]
+    body = body.replace("return self.follows", "return 0.003 * self.follows")
+    (variants / "slow.py").write_text(body.replace("Reference of the course", "Learns slowly"))
+    return verify(course, "follow", tier="cpu", jobs=2)
+
+
+def test_a_variant_that_misses_a_threshold_is_a_note(proof):
+    """It is listed with its figure, and is no problem; the near miss is caught."""
+    [note] = proof.notes
+    assert re.search(
+        r"variant 'slow' misses the threshold: follower_learns_text is failed .* 3\.\d+ bits", note
+    )
+    assert not [problem for problem in proof.problems if "slow" in problem]
+    assert (proof.variants, proof.variants_passed) == (1, 0)
+    assert proof.matrix["whispered"][CHECK] == "failed"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_is_calibrated_as_the_cpu_is(course, calibrated):
+    """The same command's plan on CUDA: its own entry, with the device's name and seconds on it."""
+    _, found = measured(course, tier="gpu", device="cuda", device_name=planning.device_name("gpu"), jobs=1)
+    entry = found.entry()
+    assert found.key.endswith(", on a GPU")
+    assert entry["gpu_seconds"] > 0
+    assert entry["device"] != "cpu"
+
+
+def test_verify_wants_a_calibration_of_what_is_there(course, proof, monkeypatch, tmp_path):
+    """Valid on the data in use; missing on the stand-in; stale once the recipe or the data changes."""
+    [told] = [problem for problem in proof.problems if "threshold" in problem]
+    assert "stand-in for tiny Shakespeare" in told
+    assert "was never measured; run 'dlgrade calibrate follow --stand-in'" in told
+    exercise, [check] = course.exercise("follow"), [c for c in collected(course) if c.id == CHECK]
     file = exercise.visible_checks / "test_visible.py"
     text = file.read_text()
     file.write_text(text.replace('"epochs": 2', '"epochs": 3'))
     try:
-        stale = [
-            p for p in calibration.problems(exercise, checks) if "another answer, check or training" in p
-        ]
+        stale = list(calibration.problems(exercise, [check]))
     finally:
         file.write_text(text)
-    assert len(stale) == 1
+    assert "was measured on another answer, check or training; run 'dlgrade calibrate follow'" in stale[1]
     other = tmp_path / "letters.txt"
     other.write_text(text_course.prose(5000))
     monkeypatch.setenv("DLGRADE_DATA", str(tmp_path / "data"))
     datasets.import_("tiny_shakespeare", other)
-    assert any("other data of this name" in p for p in calibration.problems(exercise, checks))
+    assert any("other data of this name" in problem for problem in calibration.problems(exercise, [check]))
 
 
-@pytest.mark.parametrize(
-    ("changed", "sentence"),
-    [
-        ({"seeds": 1}, "one seed tells no spread"),
-        ({"near_miss_seeds": 1}, "one seed tells no spread"),
-        ({"only": ("nothing",)}, f"no accuracy check of that name; there is {CHECK}"),
-    ],
-)
-def test_what_cannot_be_measured_is_refused(course, changed, sentence):
-    """In one sentence, and before anything is trained."""
-    with pytest.raises(UsageError, match=sentence):
-        measured(course, **changed)
+def collected(course):
+    """The checks of the exercise, without running any."""
+    return [check for check, _ in load_checks(course.exercise("follow").visible_checks)]
+
+
+@pytest.mark.parametrize("few", [{"seeds": 1}, {"near_miss_seeds": 1}])
+def test_one_seed_is_refused(course, few):
+    """It tells no spread, and nothing is trained."""
+    with pytest.raises(UsageError, match="one seed tells no spread"):
+        measured(course, **few)
+
+
+def test_what_is_not_there_is_not_measured(course):
+    """A name that no accuracy check has, and a tier that has none, are named with what there is."""
+    exercise, checks = course.exercise("follow"), collected(course)
+    with pytest.raises(UsageError, match=f"no accuracy check of that name; there is {CHECK}"):
+        measuring._chosen(exercise, checks, dataclasses.replace(PLAN, only=("nothing",)))
+    with pytest.raises(UsageError, match="no accuracy check at tier quick"):
+        measuring._chosen(exercise, checks, dataclasses.replace(PLAN, tier="quick"))
