@@ -113,7 +113,11 @@ class Cluster:
         try:
             with self._asking():
                 self._client.register_plugin(plugin, name=plugin.name)
-            yield ClusterRun(self, plan, plugin.name)
+            run = ClusterRun(self, plan, plugin.name)
+            try:
+                yield run
+            finally:
+                self.cancel(run.under_way)
         finally:
             with contextlib.suppress(Exception):  # what is lost needs to forget nothing
                 self._client.unregister_worker_plugin(plugin.name)
@@ -221,7 +225,7 @@ class Cluster:
 
 def _connected(address: str) -> Any:
     """A client of the scheduler at an address, or of the one that a scheduler file names."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # what matters comes as our sentence
+    logging.disable(logging.CRITICAL)  # Dask's and tornado's; what matters comes as our sentence
     where: dict[str, Any] = {"address": address}
     if address.endswith(".json"):
         if not Path(address).is_file():
@@ -271,6 +275,7 @@ class ClusterRun:
             ) from None
         self.checks: Sequence[Check] = self._opened.checks
         self.ready: Mapping[str, Any] = self._opened.ready
+        self.under_way: dict[Future[Any], _Sent] = {}
 
     def grade(self, submissions: Iterable[Submission], *, watch: Watch, known: Known) -> Iterator[Report]:
         """A report for each submission, as it is finished; two for each place of the cluster are under way.
@@ -278,30 +283,26 @@ class ClusterRun:
         Raises:
             GraderFault: a node cannot grade, or has other versions or data than the first one.
         """
-        waiting = iter(submissions)
-        flying: dict[Future[Any], _Sent] = {}
-        try:
-            while True:
-                room = IN_HAND * max(1, self._cluster.places(self._resource))
-                while len(flying) < room and (submission := next(waiting, None)) is not None:
-                    sent = _Sent(submission, dict(known(submission)))
-                    flying[self._send(sent)] = sent
-                if not flying:
-                    return
-                for future in self._cluster.finished(flying, self._resource):
-                    outcome = self._outcome(future, flying.pop(future))
-                    if isinstance(outcome, _Sent):
-                        flying[self._send(outcome)] = outcome
-                        continue
-                    watch(outcome.submission, {"event": "done"})
-                    yield outcome
-        finally:
-            self._cluster.cancel(flying)
+        waiting, flying = iter(submissions), self.under_way
+        while True:
+            room = IN_HAND * max(1, self._cluster.places(self._resource))
+            while len(flying) < room and (submission := next(waiting, None)) is not None:
+                self._send(_Sent(submission, dict(known(submission))))
+            if not flying:
+                return
+            for future in self._cluster.finished(flying, self._resource):
+                outcome = self._outcome(future, flying.pop(future))
+                if isinstance(outcome, _Sent):
+                    self._send(outcome)
+                    continue
+                watch(outcome.submission, {"event": "done"})
+                yield outcome
 
-    def _send(self, sent: _Sent) -> Future[Any]:
+    def _send(self, sent: _Sent) -> None:
         # where it lay on this machine is nobody else's business
         submission = replace(sent.submission, origin=Path(sent.submission.name))
-        return self._cluster.send(node.grade, self._name, submission, sent.known, resource=self._resource)
+        future = self._cluster.send(node.grade, self._name, submission, sent.known, resource=self._resource)
+        self.under_way[future] = sent
 
     def _outcome(self, future: Future[Any], sent: _Sent) -> Report | _Sent:
         """The report; or what to send again: Dask gave up, and the nodes' end was hardly its doing."""
