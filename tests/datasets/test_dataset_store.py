@@ -160,3 +160,12 @@ def test_unknown_name_is_a_usage_error():
     with pytest.raises(DatasetError, match="did you mean 'cifar10'") as error:
         open_("cifar-10")
     assert error.value.exit_code == 2
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
+    """A container's user id may have no entry in the password file: one sentence, no traceback."""
+    for name in ("DLGRADE_DATA", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 3_999_999)
+    with pytest.raises(DatasetError, match="set DLGRADE_DATA to a folder"):
+        store.root()

@@ -31,5 +31,6 @@ if __name__ == "__main__":
         show_interpreter()
     kernel.become(UID, UID, keep_capabilities=False)
     kernel.set_dumpable(True)
-    environment = {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": os.environ["TMPDIR"]}
+    folder = os.environ["TMPDIR"]  # a home, too: Jupyter looks for one
+    environment = {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": folder, "HOME": folder}
     os.execve(sys.executable, [sys.executable, *sys.argv[1:]], environment)

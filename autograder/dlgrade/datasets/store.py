@@ -33,11 +33,18 @@ STALE_SECONDS = 24 * 3600.0  # a temporary folder this old belongs to an import 
 
 
 def root() -> Path:
-    """The folder that holds all data sets; it need not exist."""
+    """The folder that holds all data sets; it need not exist.
+
+    Raises:
+        DatasetError: nothing says where, as in a container whose user id has no home.
+    """
     if chosen := os.environ.get("DLGRADE_DATA"):
         return Path(chosen).expanduser().absolute()
     cache = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(cache) if Path(cache).is_absolute() else Path("~/.cache").expanduser()
+    try:
+        base = Path(cache) if Path(cache).is_absolute() else Path.home() / ".cache"
+    except RuntimeError:
+        raise DatasetError("no home folder here; set DLGRADE_DATA to a folder for data sets") from None
     return base / "dlgrade" / "data"
 
 
