@@ -1,7 +1,7 @@
 """Real zygote, checker and workers on a tiny course: every verdict, and what crosses to whom."""
 
-import os
 import shutil
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -316,18 +316,19 @@ def test_a_fault_of_a_check_costs_no_student_the_maximum(tmp_path, zygote):
     assert (report.score, report.max_score, report.complete, report.exit_code) == (8, 10, False, 3)
 
 
-def test_nothing_is_left_after_a_run(course):
+def test_nothing_is_left_after_a_run(course, monkeypatch):
     """When the zygote is closed, no process of it lives and no folder of the run remains."""
-    before = {entry.name for entry in Path(os.environ.get("TMPDIR", "/tmp")).glob("dlgrade-*")}
+    own = tempfile.mkdtemp()  # other tests make such folders at the same time
+    Path(own).chmod(0o755)
+    monkeypatch.setattr(tempfile, "tempdir", own)
     with Zygote(["torch"]) as zygote:
         plan = RunPlan(course.exercise("tiny"), RunSettings("quick", SEED), hidden=True)
         with Run(zygote, plan) as run:
             grade(run, tiny_course.answer_with(course))
         session = zygote._process.pid
     assert _gone(session)
-    assert {
-        entry.name for entry in Path(os.environ.get("TMPDIR", "/tmp")).glob("dlgrade-*")
-    } - before == set()
+    assert list(Path(own).iterdir()) == []
+    Path(own).rmdir()
 
 
 def _gone(session: int, patience: float = 10.0) -> bool:
