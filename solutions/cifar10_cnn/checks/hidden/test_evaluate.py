@@ -25,6 +25,7 @@ def evaluation_leaves_the_model_alone(submission, oracle):
     )
     batches = Batches(x, y, batch_size=4)
     before = oracle.state(toy)
+    submission.method(toy, "train", False)  # forgetting to switch is another check's business
     accuracy = submission.evaluate(toy, batches, "cpu")
     after = submission.state(toy)
     diary = compare.tensor(after.get("4._extra_state"), what="the diary", shape=(3,))

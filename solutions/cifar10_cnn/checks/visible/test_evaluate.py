@@ -1,7 +1,10 @@
 """What evaluate must return."""
 
+import torch
+
 from dlgrade import compare
 from dlgrade.checks import check
+from dlgrade.observation import observe
 from dlgrade.specs import Batches, Toy
 
 
@@ -31,15 +34,20 @@ def evaluation_returns_the_share_of_correct_predictions(submission, oracle):
 )
 def evaluation_switches_to_eval_mode(submission, oracle):
     """a model that comes in train mode is evaluated in eval mode"""
+    found = []
     for _ in range(2):
-        x, y = oracle.normal(31, 5).double(), oracle.integers(31, low=0, high=4)
+        x, y = oracle.normal(203, 5).double(), oracle.integers(203, low=0, high=4)
         toy = Toy(
             ("Linear", 5, 6), ("TrainModeShift",), ("BatchNorm1d", 6), ("Linear", 6, 4), seed=oracle.seed()
         )
-        batches = Batches(x, y, batch_size=8)
+        batches = Batches(x, y, batch_size=32)
         for side in (submission, oracle):
             side.method(toy, "train", True)
-        accuracy = submission.evaluate(toy, batches, "cpu")
-        expected = oracle.evaluate(toy, batches, "cpu")
+        accuracy = compare.number(submission.evaluate(toy, batches, "cpu"), what="the accuracy")
+        found.append(
+            (accuracy, oracle.evaluate(toy, batches, "cpu"), submission.state(toy), oracle.state(toy))
+        )
+    observe("the accuracies", torch.tensor([float(accuracy) for accuracy, *_ in found]).double())
+    for accuracy, expected, after, before in found:
         compare.close(accuracy, expected, what="the accuracy in eval mode", atol=1e-5)
-        compare.state(submission.state(toy), oracle.state(toy), what="after an evaluation")
+        compare.state(after, before, what="after an evaluation")
