@@ -1,6 +1,6 @@
 """What fine-tuning a pretrained encoder is worth: the bidirectional LSTM trained on the same phrases.
 
-    python benchmarks/baseline.py [--seeds 5] [--epochs 5] [--lr 0.004]
+    python -m benchmarks.baseline [--seeds 5] [--epochs 5] [--lr 0.004]
 
 Trains `reference.text_classifier.TextClassifier` from nothing on the 3,000 phrases of SST-2 that the
 accuracy check of `bert_finetune` trains on, with the same trainer and the encoder's vocabulary, and prints
@@ -59,7 +59,7 @@ def accuracy(seed: int, epochs: int, lr: float) -> float:
         trainer.epoch()
     model.eval()
     sentences = tokenized(encoder, [str(text) for text in splits["test"].inputs])
-    labels = torch.as_tensor(splits["test"].labels)
+    labels = torch.tensor(splits["test"].labels)
     right = 0
     with torch.no_grad():
         for start in range(0, len(sentences), BATCH):
