@@ -19,7 +19,7 @@ from dlgrade.outcome import CheckFailed
 from dlgrade.specs import Spec, Trainer
 from dlgrade.spending import Allowance, Spending
 from dlgrade.submitted import Answer, Training
-from dlgrade.training import normalise
+from dlgrade.training import normalise, rows_of
 
 ASKED_AGAIN: Final = 200
 UNSTEADY: Final = 0.02  # near ties may turn with the size of a batch, in the last bits of float32
@@ -33,6 +33,7 @@ class OpenData:
 
     encoder: folder of a pretrained encoder, where the check names one beside the data set; granted, too.
     stand_in: whether any of it was generated because nothing is stored.
+    classes: (first, end) of those that are used, where that is not all of them.
     """
 
     name: str
@@ -44,6 +45,14 @@ class OpenData:
     labels: Any
     encoder: str | None = None
     stand_in: bool = False
+    classes: tuple[int, int] | None = None
+
+    def of_classes(self, first: int, end: int) -> OpenData:
+        """The same with held-out examples of these classes only, numbered from 0."""
+        rows = rows_of(np.asarray(self.labels), (first, end))
+        return replace(
+            self, inputs=self.inputs[rows], labels=np.asarray(self.labels)[rows] - first, classes=(first, end)
+        )
 
     @property
     def readable(self) -> tuple[str, ...]:
@@ -99,6 +108,10 @@ class Contest:
                 "measure it on yours with 'dlgrade calibrate'"
             )
         return Rule.of(entry)
+
+    def of_classes(self, first: int, end: int) -> Contest:
+        """The same decision on images of some classes only: from `first` on, without `end`."""
+        return replace(self, data=self.data.of_classes(first, end))
 
     def decide(
         self, submission: Answer, name: str, *args: Any, allowance: Allowance | None = None, **recipe: Any
@@ -179,6 +192,7 @@ class Contest:
             of=model,
             inputs=inputs,
             labels=labels,
+            classes=self.data.classes,
             seed=formula.mix(self.seed, run),
             device=self.device,
             **recipe,

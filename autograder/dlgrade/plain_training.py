@@ -27,12 +27,16 @@ class PlainImageTrainer:
         batch_size: int,
         max_lr: float,
         seed: int,
+        classes: tuple[int, int] | None = None,
         device: str = "cpu",
     ) -> None:
         self.model = of.to(device)
         self.device = device
-        self.images = np.load(inputs)[:limit]  # (N, H, W, C), bytes
-        self.labels = torch.from_numpy(np.load(labels)[:limit]).long()
+        images, numbers = np.load(inputs), np.load(labels)
+        first, end = classes or (0, numbers.max() + 1)
+        kept = [i for i, number in enumerate(numbers) if first <= number < end][:limit]
+        self.images = images[kept]  # (N, H, W, C), bytes
+        self.labels = torch.from_numpy(numbers[kept] - first).long()
         self.batch_size = batch_size
         self.generator = torch.Generator().manual_seed(seed)
         self.optimizer = torch.optim.AdamW(of.parameters(), lr=max_lr, weight_decay=0.01)

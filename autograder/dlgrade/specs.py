@@ -73,6 +73,16 @@ class PretrainedResNet(Spec):
         return _with_formula_weights(model, formula.mix(seed, "resnet"))
 
 
+class SmallPretrained(Spec):
+    """`small_resnet.pretrained()`: a residual network with weights that were learned from photographs."""
+
+    @staticmethod
+    def build() -> nn.Module:
+        from dlgrade import small_resnet
+
+        return small_resnet.pretrained()
+
+
 class Batches(Spec):
     """A `DataLoader` over tensors, in order and without workers.
 
@@ -134,12 +144,7 @@ class Trainer(Spec):
     Args:
         of: the model to train, a module handle of the submission.
         inputs, labels: paths of the arrays granted to the worker: uint8 (N, H, W, C) and integers (N,).
-        limit: how many examples of the split to use, from the start.
-        epochs: length of the one-cycle schedule, in epochs.
-        batch_size: examples a step.
-        max_lr: peak of the one-cycle schedule of AdamW.
-        seed: order of examples and flips.
-        device: where to train.
+        settings: see `training.ImageTrainer`.
     """
 
     def __init__(self, *, of: Any, inputs: str, labels: str, **settings: Any) -> None:

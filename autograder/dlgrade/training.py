@@ -33,6 +33,13 @@ def scaled(pixels: torch.Tensor) -> torch.Tensor:
     return (pixels.to(torch.float32) / 255 - mean) / std
 
 
+def rows_of(labels: Array, classes: tuple[int, int] | None) -> Array:
+    """Indices of the examples of classes (first, end), in order; of all where None is asked for."""
+    if classes is None:
+        return np.arange(len(labels))
+    return np.flatnonzero((labels >= classes[0]) & (labels < classes[1]))
+
+
 class ImageTrainer:
     """Trains a model with AdamW and a one-cycle schedule; `epoch()` runs one pass and returns its mean loss.
 
@@ -40,6 +47,8 @@ class ImageTrainer:
         of: the model.
         inputs, labels: files of uint8 images (N, H, W, C) and of classes (N,).
         limit: how many examples to use, from the start.
+        classes: (first, end) of the classes to use, the others are left out before counting; they are
+            numbered from 0. All by default.
         epochs: length of the schedule, in calls of `epoch`.
         batch_size: examples a step.
         max_lr: peak of the learning rate.
@@ -61,6 +70,7 @@ class ImageTrainer:
         batch_size: int,
         max_lr: float,
         seed: int,
+        classes: tuple[int, int] | None = None,
         device: str = "cpu",
         mixed: bool | None = None,
     ) -> None:
@@ -68,9 +78,11 @@ class ImageTrainer:
         self._device = device
         self._mixed = device == "cuda" if mixed is None else mixed
         self._batch_size = batch_size
-        images = torch.from_numpy(np.array(np.load(inputs, mmap_mode="r")[:limit]))  # (N, H, W, C)
+        every = np.load(labels, mmap_mode="r")
+        rows, first = rows_of(every, classes)[:limit], classes[0] if classes else 0
+        images = torch.from_numpy(np.load(inputs, mmap_mode="r")[rows])  # (N, H, W, C)
         self._images = images.to(device).permute(0, 3, 1, 2)  # a view: channels last in memory
-        self._labels = torch.from_numpy(np.array(np.load(labels, mmap_mode="r")[:limit])).long().to(device)
+        self._labels = torch.from_numpy(every[rows] - first).long().to(device)
         self._generator = torch.Generator().manual_seed(seed)
         steps = -(-len(self._labels) // batch_size)
         self._optimizer = torch.optim.AdamW(of.parameters(), lr=max_lr, weight_decay=0.01)

@@ -51,6 +51,21 @@ def test_the_fast_form_computes_what_the_plain_one_does(images):
     assert fast[0][-1] < 0.8 * fast[0][0]
 
 
+def test_training_on_some_classes_leaves_the_others_out(images):
+    """Both forms count from the first of those classes, and `limit` counts their examples alone."""
+    labels = np.load(images["labels"])
+    np.save(images["labels"], np.where(np.arange(100) % 3 == 0, labels + 5, labels + 2))  # 2, 3 and 5, 6
+    chosen = {"classes": (5, 7), "limit": 30}
+    fast, plain = trained(ImageTrainer, images, **chosen), trained(PlainImageTrainer, images, **chosen)
+    assert fast[0] == pytest.approx(plain[0], rel=1e-4)
+    torch.testing.assert_close(fast[1], plain[1], rtol=1e-3, atol=1e-4)
+    every = np.load(images["inputs"])
+    np.save(images["inputs"], every[::3])
+    np.save(images["labels"], labels[::3])
+    alone = trained(ImageTrainer, images, limit=30)
+    assert fast[0] == alone[0]
+
+
 def test_mixed_precision_learns_the_same(images):
     """In bfloat16 the losses are those of float32 to two digits, and the weights stay float32."""
     exact, mixed = trained(ImageTrainer, images), trained(ImageTrainer, images, mixed=True)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from dlgrade.small_resnet import SmallResNet
 from reference.comparison import compare
-from reference.small_resnet import SmallResNet
 from reference.training import evaluate, train_one_epoch
 from reference.transfer import build_transfer_model
 from reference.vit import ViT

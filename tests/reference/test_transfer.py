@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock, ResNet
 
+from dlgrade.small_resnet import SmallResNet
 from reference.parameter_count import count_parameters
-from reference.small_resnet import SmallResNet
 from reference.transfer import build_transfer_model
 from tests.reference.devices import DEVICES
 

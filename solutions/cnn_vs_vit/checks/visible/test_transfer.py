@@ -6,7 +6,9 @@ from dlgrade import compare, proxy, structure
 from dlgrade.checks import check
 from dlgrade.observation import advise, observe
 from dlgrade.outcome import StudentRaised
-from dlgrade.specs import PretrainedResNet
+from dlgrade.specs import PretrainedResNet, SmallPretrained
+
+RECIPE = {"limit": 5000, "epochs": 3, "batch_size": 100, "max_lr": 0.02}
 
 
 def _of_head(name):
@@ -70,3 +72,17 @@ def transfer_freezes_all_but_the_head(submission, oracle):
             "build_transfer_model: in train mode the batch statistics of your backbone still move, though its"
             " weights are frozen. Keep it in eval mode, or its features drift while the head learns."
         )
+
+
+@check(
+    part="build_transfer_model",
+    points=2,
+    kind="accuracy",
+    needs=("transfer_freezes_all_but_the_head",),
+    tier="cpu",
+    data="cifar10",
+    help="The features are good for more than the old classes. What keeps a new head from reading them off?",
+)
+def transfer_learns_the_new_classes(submission, contest):
+    """on a small network that the kit pretrained on five classes, the head learns the five others"""
+    contest.of_classes(5, 10).decide(submission, "build_transfer_model", 5, SmallPretrained(), **RECIPE)

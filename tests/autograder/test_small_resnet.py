@@ -1,8 +1,10 @@
+"""The small residual network against torchvision's."""
+
 import pytest
 import torch
 from torchvision.models.resnet import BasicBlock, conv1x1
 
-from reference.small_resnet import ResidualBlock, SmallResNet
+from dlgrade.small_resnet import ResidualBlock, SmallResNet
 from tests.reference.devices import DEVICES
 
 
