@@ -16,7 +16,7 @@ COURSE = Course(ROOT)
 
 def rows() -> list[tuple[str, Path, str, list[str]]]:
     """Component, reference file, exercise and parts of each row."""
-    lines = (ROOT / "docs" / "lesson.md").read_text().splitlines()
+    lines = (ROOT / "docs" / "lesson.md").read_text().partition("\n## ")[0].splitlines()
     table = [line.strip("|").split("|") for line in lines if line.startswith("|")][2:]
     return [
         (name.strip(), ROOT / file.strip(" `"), exercise.strip(" `"), re.findall(r"`(\w+)`", parts))

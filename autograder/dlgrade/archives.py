@@ -120,7 +120,7 @@ def _zip_members(data: bytes, name: str) -> Iterator[Member]:
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if kind not in (0, stat.S_IFREG):  # 0: written by a system that stores no mode
                 raise _special(name, entry.filename)
-            yield entry.filename, lambda entry=entry: _unzipped(archive, entry, budget, name)  # type: ignore[misc]
+            yield entry.filename, lambda entry=entry: _unzipped(archive, entry, budget, name)  # type: ignore[misc]  # mypy types no default
 
 
 def _unzipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, budget: list[int], name: str) -> bytes:
@@ -168,7 +168,7 @@ def _tar_members(data: bytes, name: str) -> Iterator[Member]:
             continue
         path, long_name = long_name or _short_name(header), ""
         if kind in (b"0", b"\0"):
-            yield path, lambda body=body: body  # type: ignore[misc]
+            yield path, lambda body=body: body  # type: ignore[misc]  # mypy cannot type a lambda's default
         elif kind != b"5":
             raise _special(name, path)
 

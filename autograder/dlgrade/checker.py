@@ -367,4 +367,4 @@ def judge_item(grading: Grading, record: Check, item: pytest.Item) -> Any:
         runtestprotocol(item, log=False, nextitem=None)
     error = item.stash.get(ERROR, None)
     item.stash[ERROR] = None
-    return grading.judge(record, getattr(item, "obj", None), seen, error, start)  # type: ignore[arg-type]
+    return grading.judge(record, getattr(item, "obj", None), seen, error, start)  # type: ignore[arg-type]  # a collected check has one

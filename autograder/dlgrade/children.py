@@ -249,7 +249,7 @@ class SpawnedChild:
         self.sock.close()
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(OSError):  # what was never read by the one that ended
-                stream.close()  # type: ignore[union-attr]
+                stream.close()  # type: ignore[union-attr]  # all three are pipes
 
 
 def _connections(server: socket.socket, process: subprocess.Popen[bytes]) -> Iterator[socket.socket]:

@@ -234,7 +234,7 @@ dlgrade.add_command(data)
 def main() -> None:
     """Run the command; whatever goes wrong is a sentence on stderr and an exit code."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIO here
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # contexts end what they started
     sys.exit(run(sys.argv[1:]))
 

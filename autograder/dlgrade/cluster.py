@@ -147,7 +147,7 @@ class Cluster:
         waited_for, alone_since = list(futures), None
         while True:
             with self._asking(), contextlib.suppress(TimeoutError):
-                states: Any = wait(waited_for, LOOK_SECONDS, "FIRST_COMPLETED")  # type: ignore[no-untyped-call]
+                states: Any = wait(waited_for, LOOK_SECONDS, "FIRST_COMPLETED")  # type: ignore[no-untyped-call]  # distributed is untyped
                 done: set[Future[Any]] = states.done
                 return done
             now = time.monotonic()
@@ -234,7 +234,7 @@ def _connected(address: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of other versions: see _refuse_other_versions
-            return Client(**where, timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]
+            return Client(**where, timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]  # distributed is untyped
     except OSError:
         raise GraderFault(
             f"no Dask scheduler answers at '{address}' within {CONNECT_SECONDS} s; is it running, and can"

@@ -27,7 +27,7 @@ class Elsewhere(torch.Tensor):
                 "Expected all tensors to be on the same device, but found a batch that was not moved: "
                 "call .to(device) on its inputs and labels"
             )
-        return super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]
+        return super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
 def _names_device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -212,9 +212,9 @@ class _Progress:
 
         bar = "" if done is None else f' <progress value="{done:.3f}" max="1"></progress> {done:.0%}'
         checking = f"<div>checking {html.escape(self._part)}: {html.escape(self._check)}{bar}</div>"
-        line = HTML(checking)  # type: ignore[no-untyped-call]
+        line = HTML(checking)  # type: ignore[no-untyped-call]  # IPython is untyped
         if self._shown is None:
-            self._shown = display(line, display_id=True)  # type: ignore[no-untyped-call]
+            self._shown = display(line, display_id=True)  # type: ignore[no-untyped-call]  # IPython is untyped
         else:
             self._shown.update(line)
 
@@ -222,4 +222,4 @@ class _Progress:
         if self._shown is not None:
             from IPython.display import clear_output
 
-            clear_output(wait=True)  # type: ignore[no-untyped-call]
+            clear_output(wait=True)  # type: ignore[no-untyped-call]  # IPython is untyped

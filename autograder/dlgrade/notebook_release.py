@@ -116,7 +116,7 @@ def _other_cells(assembly: Assembly, units: list[Unit]) -> list[dict[str, Any]]:
 
 
 def _first_paragraph(unit: Unit) -> str:
-    docstring = ast.get_docstring(unit.node) if unit.is_definition else None  # type: ignore[arg-type]
+    docstring = ast.get_docstring(unit.node) if unit.is_definition else None  # type: ignore[arg-type]  # is_definition says it
     return (docstring or "").partition("\n\n")[0]
 
 

@@ -221,7 +221,7 @@ class Reply:
         drift = self.header.get("drift")
         if isinstance(drift, list):
             for tensor, distance in zip(self.tensors, drift, strict=True):
-                tensor.drift = float.fromhex(distance)  # type: ignore[attr-defined]
+                tensor.drift = float.fromhex(distance)  # type: ignore[attr-defined]  # a note of ours on the tensor
         return self.value
 
 
@@ -545,7 +545,7 @@ class RemoteModule(nn.Module):
     def get_parameter(self, target: str) -> nn.Parameter:
         return dict(self.named_parameters())[target]
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:  # type: ignore[override]
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:  # type: ignore[override]  # torch declares overloads
         """Copies of all parameters and buffers, by name."""
         pairs = [*self.named_parameters(), *self.named_buffers()]
         return {name: value.detach().clone() for name, value in pairs}
@@ -622,7 +622,7 @@ class Subject:
         if isinstance(target, RemoteModule):
             target._mark_stale()
             return target.state_dict()
-        return self.method(target, "state_dict")  # type: ignore[no-any-return]
+        return self.method(target, "state_dict")  # type: ignore[no-any-return]  # the wire is untyped
 
     def method(self, target: Spec | RemoteObject | RemoteModule, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call a method of an object or of what a spec built."""

@@ -159,7 +159,7 @@ class SpawnedRun:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
-                stream.close()  # type: ignore[union-attr]
+                stream.close()  # type: ignore[union-attr]  # both are pipes
 
     def __enter__(self) -> SpawnedRun:
         return self

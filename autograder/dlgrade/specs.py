@@ -49,8 +49,7 @@ class Toy(Spec):
 
     @staticmethod
     def build(layers: list[tuple[Any, ...]], dtype: str, seed: int) -> nn.Module:
-        built = [LAYERS.get(name, getattr(nn, name, None))(*args) for name, *args in layers]  # type: ignore[misc]
-        model = nn.Sequential(*built).to(getattr(torch, dtype))
+        model = nn.Sequential(*(_layer(name)(*args) for name, *args in layers)).to(getattr(torch, dtype))
         return _with_formula_weights(model, formula.mix(seed, "toy"))
 
 
@@ -364,6 +363,12 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "Scripted": _Scripted,
     "Diary": _Diary,
 }
+
+
+def _layer(name: str) -> Callable[..., nn.Module]:
+    """The class of a layer, of the kit's own or of torch's."""
+    found: Callable[..., nn.Module] = LAYERS[name] if name in LAYERS else getattr(nn, name)
+    return found
 
 
 def build(kind: str, fields: dict[str, Any]) -> Any:

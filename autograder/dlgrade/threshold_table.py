@@ -16,7 +16,7 @@ from dlgrade.errors import UsageError
 BEGIN: Final = "<!-- thresholds: written by 'dlgrade calibrate --table' -->"
 END: Final = "<!-- end of thresholds -->"
 HEAD: Final = (
-    "| exercise and data | correct answers: mean ± sd (lowest to highest), seeds | threshold |"
+    "| exercise, check and data | correct answers: mean ± sd (lowest to highest), seeds | threshold |"
     " a correct answer fails | near misses: mean, power | one run |"
 )
 
@@ -67,7 +67,8 @@ def _rows(course: Course, name: str) -> Iterator[str]:
     for check, by_data in content["thresholds"].items():
         for title, entry in by_data.items():
             near = content["near_misses"].get(check, {}).get(title, {})
-            yield "| " + " | ".join([f"`{name}`<br>{title}", *_cells(entry, near)]) + " |"
+            what = f"`{name}`<br>{check.replace('_', ' ')}<br>{title}"
+            yield "| " + " | ".join([what, *_cells(entry, near)]) + " |"
 
 
 def _cells(entry: Mapping[str, Any], near: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ CONFIG: Final = "nbgrader_config.py"
 
 _TEMPLATE: Final = """\
 # An nbgrader course of auto-graded exercises. Everything nbgrader can configure can be added here.
-c = get_config()  # noqa: F821
+c = get_config()  # noqa: F821  # traitlets defines it for the file
 
 c.CourseDirectory.course_id = {course_id!r}
 c.CourseDirectory.root = {root!r}

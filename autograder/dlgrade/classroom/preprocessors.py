@@ -92,13 +92,13 @@ class RestoreRelease(StaffFolder):
         restored = restore(nb.cells, released)
         findings = [problem] if problem else list(restored.findings)
         nb.cells = list(restored.cells)
-        nb.metadata = nbformat.from_dict({OURS: {FINDINGS: findings, PROBLEM: problem}})  # type: ignore[no-untyped-call]
+        nb.metadata = nbformat.from_dict({OURS: {FINDINGS: findings, PROBLEM: problem}})  # type: ignore[no-untyped-call]  # nbformat is untyped
         for finding in findings:
             self.log.warning("%s: %s", where["student"], finding)
         return nb, resources
 
 
-class GradeParts(StaffFolder, Execute):  # type: ignore[misc]
+class GradeParts(StaffFolder, Execute):  # type: ignore[misc]  # nbgrader ships no types
     """Grades the parts and shows each one's results below its check cell; executes nothing.
 
     Raises:
@@ -159,7 +159,7 @@ class GradeParts(StaffFolder, Execute):  # type: ignore[misc]
         )
 
 
-class SaveScores(SaveAutoGrades):  # type: ignore[misc]
+class SaveScores(SaveAutoGrades):  # type: ignore[misc]  # nbgrader ships no types
     """Saves the report's points for check cells; what is graded by hand stays nbgrader's."""
 
     def _add_score(self, cell: NotebookNode, resources: Resources) -> None:
@@ -215,9 +215,12 @@ def _shown(report: Report, part: str) -> NotebookNode:
         "text/html": notebook_page.part_html(report, part),
         "text/plain": notebook_page.part_text(report, part),
     }
-    return nbformat.v4.new_output("display_data", data=data)  # type: ignore[no-any-return,no-untyped-call]
+    output: NotebookNode = nbformat.v4.new_output("display_data", data=data)  # type: ignore[no-untyped-call]  # nbformat is untyped
+    return output
 
 
 def _about(findings: list[str]) -> NotebookNode:
     source = notebook_page.list_html("About this notebook", findings)
-    return nbformat.v4.new_markdown_cell(source, id="about-this-notebook")  # type: ignore[no-any-return,no-untyped-call]
+    cell: NotebookNode = nbformat.v4.new_markdown_cell(source)  # type: ignore[no-untyped-call]  # nbformat is untyped
+    cell.id = "about-this-notebook"
+    return cell

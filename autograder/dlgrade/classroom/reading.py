@@ -33,7 +33,7 @@ class ToleratingExporter(NotebookExporter):
 
     def from_file(self, file_stream: Any, resources: dict[str, Any] | None = None, **more: Any) -> Any:
         notebook = read_any(file_stream.buffer, PurePath(file_stream.name).name)
-        return self.from_notebook_node(notebook, resources=resources, **more)  # type: ignore[no-untyped-call]
+        return self.from_notebook_node(notebook, resources=resources, **more)  # type: ignore[no-untyped-call]  # nbconvert is untyped
 
 
 def read_any(file: BinaryIO, name: str) -> NotebookNode:
@@ -51,7 +51,7 @@ def read_any(file: BinaryIO, name: str) -> NotebookNode:
 
 def _notebook(cells: list[dict[str, Any]], metadata: dict[str, Any]) -> NotebookNode:
     notebook = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
-    return nbformat.from_dict(notebook)  # type: ignore[no-any-return,no-untyped-call]
+    return nbformat.from_dict(notebook)  # type: ignore[no-any-return,no-untyped-call]  # nbformat is untyped
 
 
 def _cell(cell: dict[str, Any]) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def _own(cell: NotebookNode) -> NotebookNode:
 
 
 def _node(**values: Any) -> NotebookNode:
-    return NotebookNode(values)  # type: ignore[no-untyped-call]
+    return NotebookNode(values)  # type: ignore[no-untyped-call]  # nbformat is untyped
 
 
 def _typed(cell: NotebookNode, cell_type: str) -> NotebookNode:

@@ -6,7 +6,7 @@ from torch import nn
 class TransformerBlock(nn.Module):
     def __init__(self, embed_size, heads, dropout, forward_expansion):
         super().__init__()
-        self.attention = SelfAttention(embed_size, heads)  # noqa: F821  the answer's
+        self.attention = SelfAttention(embed_size, heads)
         self.norm1 = nn.LayerNorm(embed_size)
         self.norm2 = nn.LayerNorm(embed_size)
         self.conv1 = nn.Conv1d(embed_size, forward_expansion * embed_size, kernel_size=1)

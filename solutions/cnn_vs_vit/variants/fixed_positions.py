@@ -27,7 +27,7 @@ class ViT(nn.Module):
         table = torch.stack([(place * rate).sin(), (place * rate).cos()], dim=-1).flatten(1)
         self.register_buffer("table", table)
         self.embed = PatchEmbedding(image_size, patch_size, 3, embed_size)
-        self.encoder = nn.Sequential(*[TransformerBlock(embed_size, heads, 0.0, 4) for _ in range(depth)])  # noqa: F821
+        self.encoder = nn.Sequential(*[TransformerBlock(embed_size, heads, 0.0, 4) for _ in range(depth)])
         self.norm = nn.LayerNorm(embed_size)
         self.classify = nn.Linear(embed_size, num_classes)
 

@@ -21,7 +21,7 @@ class Norm(nn.Module):
 class TransformerBlock(nn.Module):
     def __init__(self, embed_size, heads, dropout, forward_expansion):
         super().__init__()
-        self.attention = SelfAttention(embed_size, heads)  # noqa: F821  the answer's
+        self.attention = SelfAttention(embed_size, heads)
         self.norm1, self.norm2 = Norm(embed_size), Norm(embed_size)
         self.feed_forward = nn.Sequential(
             nn.Linear(embed_size, forward_expansion * embed_size),

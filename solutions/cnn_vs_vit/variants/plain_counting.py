@@ -42,7 +42,7 @@ def compare(models, train_loader, test_loader, *, epochs, lr, device="cpu"):
                 right += (model(x.to(device)).argmax(-1).cpu() == y.cpu()).sum().item()
                 total += y.numel()
         seconds = max(time.monotonic() - middle, 1e-9)
-        return dict(  # noqa: C408
+        return dict(
             name=name,
             parameters=count_parameters(model),
             accuracy=right / total,

@@ -53,8 +53,9 @@ def vit_classifies_each_image_by_itself(submission, oracle):
     structure.disturb(model, seed=oracle.seed())
     images = oracle.normal(4, 3, 8, 8)
     structure.eval_is_deterministic(model, images)
-    build = lambda: submission.build("TransformerBlock", 12, 3, 0.1, 2)  # noqa: E731
-    inner = structure.mixes_examples(build, oracle.normal(3, 4, 12))
+    inner = structure.mixes_examples(
+        lambda: submission.build("TransformerBlock", 12, 3, 0.1, 2), oracle.normal(3, 4, 12)
+    )
     observe("does TransformerBlock mix the examples itself", torch.tensor(float(inner)))
     structure.batch_independence(model, images, what="the logits")
     moved = _minds_place(model, images)
