@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
@@ -15,6 +15,7 @@ from dlgrade.places import Place
 from dlgrade.report import CheckResult, Report
 from dlgrade.text_report import View, count, safe
 
+GAP = 3  # columns between two parts
 KEYS = (("h", "hint"), ("a", "all checks"), ("p", "list of parts"), ("q", "quit"))
 
 
@@ -99,15 +100,31 @@ def _lines(moment: Moment, view: View, *, ascii_only: bool) -> Iterator[Renderab
 
 
 def _row_of_parts(moment: Moment, view: View, *, ascii_only: bool) -> RenderableType:
-    row = Text()
+    row = []
     verdicts = {name: verdict for name, verdict, _ in _parts(moment.report, view)}
     for name in (part.name for part in view.exercise.parts):
         if name in moment.pending:
-            row.append("... " if ascii_only else "… ", "dim").append(f"{name}   ", "dim")
+            row.append(Text(f"{'...' if ascii_only else '…'} {name}", "dim"))
         elif name in verdicts:
-            row.append_text(text_report.mark(verdicts[name], ascii_only=ascii_only))
-            row.append(f" {name}   ", "bold" if name == moment.focus else "")
-    return row
+            mark = text_report.mark(verdicts[name], ascii_only=ascii_only)
+            row.append(Text.assemble(mark, f" {name}" if name != moment.focus else (f" {name}", "bold")))
+    return _Row(row)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Texts side by side, on as many lines as they need; none of them is divided."""
+
+    texts: Sequence[Text]
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        line = Text()
+        for text in self.texts:
+            if line and line.cell_len + GAP + text.cell_len > options.max_width:
+                yield line
+                line = Text()
+            line.append(" " * GAP if line else "").append_text(text)
+        yield line
 
 
 def _end(moment: Moment, view: View) -> Iterator[RenderableType]:
