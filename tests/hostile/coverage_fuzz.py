@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing, longer than the tests have time for: `atheris` steers by the lines that bytes reach.
+"""Coverage-guided fuzzing, longer than the tests take: `atheris` steers by the lines that bytes reach.
 
     pip install atheris
     python -m tests.hostile.coverage_fuzz frames --seconds 600
