@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
 
-from dlgrade import planning, sandbox
+from dlgrade import planning, probing
 from dlgrade.checks import Check
 from dlgrade.course import Course
 from dlgrade.engine import Run, RunPlan, Zygote
@@ -48,7 +48,7 @@ def near_misses(exercise: Exercise, check: str, answer: str) -> Iterator[Named]:
 def decide(zygote: Zygote, exercise: Exercise, check: Check, named: Named, options: argparse.Namespace):
     """One decision: the result of the check, the others being taken as passed."""
     threads = planning.worker_threads(options.jobs, "cpu")
-    settings = RunSettings("cpu", secrets.randbits(62), threads=threads, mode=sandbox.strongest("core"))
+    settings = RunSettings("cpu", secrets.randbits(62), threads=threads, mode=probing.strongest("core"))
     with Run(zygote, RunPlan(exercise, settings, hidden=check.hidden)) as run:
         passed = {
             c.id: CheckResult(c.id, c.part, c.kind, c.title, c.hidden, PASSED, c.points, c.points)
@@ -61,7 +61,7 @@ def decide(zygote: Zygote, exercise: Exercise, check: Check, named: Named, optio
 
 def accuracy_checks(zygote: Zygote, exercise: Exercise) -> list[Check]:
     """The checks that train, as a run collects them."""
-    settings = RunSettings("quick", 0, mode=sandbox.strongest("core"))
+    settings = RunSettings("quick", 0, mode=probing.strongest("core"))
     with Run(zygote, RunPlan(exercise, settings, hidden=True)) as run:
         return [check for check in run.checks if check.data is not None]
 

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import torch
 
-from dlgrade import sandbox
+from dlgrade import probing, sandbox
 
 
 def become_ready(mode: str | None, scratch: str, pipe: int) -> NoReturn:
@@ -55,7 +55,7 @@ def main(repeats: int) -> None:
     torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1).step()  # the state a zygote has
     gc.collect()
     gc.freeze()
-    modes = [None, *(mode for mode in ("core", "full") if sandbox.probe().allows(mode))]
+    modes = [None, *(mode for mode in ("core", "full") if probing.probe().allows(mode))]
     seconds: dict[str | None, list[float]] = {mode: [] for mode in modes}
     for _ in range(repeats):
         for mode in modes:

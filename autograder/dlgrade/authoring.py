@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from dlgrade import build, planning, progress, sandbox
+from dlgrade import build, planning, probing, progress
 from dlgrade.course import Course
 from dlgrade.errors import UsageError
 from dlgrade.exercise import load_mistakes, load_variants
@@ -36,7 +36,7 @@ def prove(course: Course, names: Sequence[str], *, tier: str, format: str) -> in
     _require_staff(course)
     from dlgrade.verify import verify  # needs torch
 
-    mode, holds = sandbox.strongest("core"), True
+    mode, holds = probing.strongest("core"), True
     for name in names or course.exercises():
         with progress.shown() as display:
             watch = _watcher(course, name, display)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlgrade import calibration, calibration_plot, measuring, planning, sandbox, threshold_table
+from dlgrade import calibration, calibration_plot, measuring, planning, probing, threshold_table
 from dlgrade.calibration import Measurement
 from dlgrade.course import Course, find_course
 from dlgrade.decision import LOWER
@@ -90,7 +90,7 @@ def _plan(options: CalibrateOptions) -> Plan:
         near_miss_seeds=options.near_miss_seeds,
         jobs=jobs,
         threads=planning.worker_threads(jobs, tier),
-        mode=sandbox.strongest("core"),
+        mode=probing.strongest("core"),
         device=planning.device_of(tier),
         device_name=planning.device_name(tier),
         only=options.only,

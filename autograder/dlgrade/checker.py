@@ -33,7 +33,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 import dlgrade
-from dlgrade import checks, hugepages, sandbox, scratch
+from dlgrade import canaries, checks, hugepages, scratch
 from dlgrade.checks import Check
 from dlgrade.children import Launcher, WorkerSettings, forked_by
 from dlgrade.course import Course
@@ -275,7 +275,7 @@ class Run:
             return
         with scratch.folder(self._request.folder) as folder:
             settings = self._worker_settings(folder)
-            sandbox.self_test(lambda bait: try_canaries(self._launch, replace(settings, bait=bait)))
+            canaries.self_test(lambda bait: try_canaries(self._launch, replace(settings, bait=bait)))
 
     def _open_datasets(self, items: list[tuple[Check, pytest.Item]]) -> None:
         from dlgrade.contest import open_data

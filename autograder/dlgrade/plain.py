@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dlgrade import checks, sandbox
+from dlgrade import checks, probing
 from dlgrade.children import WorkerSettings, forked_by
 from dlgrade.course import find_course
 from dlgrade.engine import RunPlan, Zygote, job_of, policy_of
@@ -43,7 +43,7 @@ class PlainSession:
         folder = _exercise_folder(check_file)
         exercise = exercise_of(folder, None, find_course(None, folder))
         [submission] = find_submissions(folder, exercise)
-        settings = RunSettings("quick", PUBLISHED_SEED, mode=sandbox.strongest("none"))
+        settings = RunSettings("quick", PUBLISHED_SEED, mode=probing.strongest("none"))
         self._zygote = Zygote(exercise.preload)
         self._zygote.wait()
         self._folder = tempfile.TemporaryDirectory(prefix="dlgrade-", ignore_cleanup_errors=True)

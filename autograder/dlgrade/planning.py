@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from dlgrade import sandbox, spawned
+from dlgrade import probing, spawned
 from dlgrade.errors import GraderFault, UsageError
 from dlgrade.exercise import Exercise
 from dlgrade.runsettings import PUBLISHED_SEED
@@ -69,10 +69,10 @@ def practice_isolation(wish: str | None) -> tuple[str, str | None]:
         return _unconfined(wish)
     if wish is not None:
         return _possible(wish), None
-    mode = sandbox.strongest("none")
+    mode = probing.strongest("none")
     if mode != "none":
         return mode, None
-    refused = sandbox.probe().refused["core"]
+    refused = probing.probe().refused["core"]
     return mode, f"practice mode: your code runs unconfined, with your own rights ({refused})"
 
 
@@ -91,7 +91,7 @@ def graded_isolation(wish: str | None) -> tuple[str, str | None]:
         GraderFault: this machine cannot confine submissions, or not in the mode asked for.
     """
     if wish is None:
-        return sandbox.strongest("core"), None
+        return probing.strongest("core"), None
     return _possible(wish), weakness(wish)
 
 
@@ -103,7 +103,7 @@ def weakness(mode: str) -> str | None:
 
 
 def _possible(mode: str) -> str:
-    if refused := sandbox.probe().refused[mode]:
+    if refused := probing.probe().refused[mode]:
         raise GraderFault(refused)
     return mode
 

@@ -76,7 +76,7 @@ def load(names: list[str]) -> None:
     torch.set_num_threads(1)  # before any tensor operation: a thread pool does not survive a fork
     for name in names:
         importlib.import_module(name)
-    from dlgrade import sandbox, worker  # noqa: F401  what every fork would import again
+    from dlgrade import canaries, sandbox, worker  # noqa: F401  what every fork would import again
 
     torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1).step()
 
@@ -189,7 +189,7 @@ def _become(run: Callable[[], None]) -> None:
 
 def run_worker(request: dict[str, Any], descriptors: list[int]) -> None:
     """Confine this process, say so in a first frame, then serve the student's code."""
-    from dlgrade import sandbox, wire, worker
+    from dlgrade import canaries, sandbox, wire, worker
 
     sock = place_descriptors(*descriptors[:3])
     try:
@@ -199,7 +199,7 @@ def run_worker(request: dict[str, Any], descriptors: list[int]) -> None:
         raise
     wire.send(sock, {"id": 0, "applied": dataclasses.asdict(applied)}, [])
     if "bait" in request:
-        wire.send(sock, {"id": 1, "breached": sandbox.canaries(request["bait"])}, [])
+        wire.send(sock, {"id": 1, "breached": canaries.canaries(request["bait"])}, [])
         return
     worker.run(sock, request["name"], request["threads"])
 

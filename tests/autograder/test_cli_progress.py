@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dlgrade import planning, sandbox
+from dlgrade import planning, probing
 from dlgrade.checks import Check
 from dlgrade.errors import UsageError
 from dlgrade.progress import LOADING, PlainProgress, Shares, shown
@@ -101,7 +101,7 @@ def test_secret_seeds_differ_and_are_long():
 
 def test_grading_uses_the_strongest_isolation_there_is():
     """The same mode for check and grade where the machine can confine at all; a weaker one on request."""
-    strongest = sandbox.strongest("core")
+    strongest = probing.strongest("core")
     assert planning.graded_isolation(None) == planning.practice_isolation(None) == (strongest, None)
     mode, warning = planning.graded_isolation("none")
     assert mode == "none"

@@ -153,9 +153,9 @@ for name in ("fork", "pidfd_open", "pipe2", "sysconf", "O_DIRECTORY", "geteuid")
     delattr(os, name)
 sys.platform = "win32"
 import dlgrade.cli, dlgrade.checking, dlgrade.watching, dlgrade.watch_page, dlgrade.hinting
-import dlgrade.spawned, dlgrade.spawned_checker, dlgrade.spawned_worker, dlgrade.debugging, dlgrade.sandbox
+import dlgrade.spawned, dlgrade.spawned_checker, dlgrade.spawned_worker, dlgrade.debugging, dlgrade.probing
 assert dlgrade.spawned.needed()
-assert dlgrade.sandbox.strongest("none") == "none"
+assert dlgrade.probing.strongest("none") == "none"
 """
 
 

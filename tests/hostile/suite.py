@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dlgrade import sandbox
+from dlgrade import probing
 from dlgrade.course import Course
 from dlgrade.engine import Run, RunPlan, Zygote
 from dlgrade.report import Report
@@ -197,7 +197,7 @@ def _lines(path: str) -> list[str]:
 
 def strongest() -> str:
     """The mode that the suite runs in by default."""
-    return sandbox.strongest("core")
+    return probing.strongest("core")
 
 
 def all_attacks(places: Places, tier: str) -> list[Attack]:

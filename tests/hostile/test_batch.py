@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dlgrade import sandbox
+from dlgrade import probing
 from dlgrade.engine import Run, RunPlan, Zygote
 from dlgrade.runsettings import RunSettings
 from dlgrade.submission import Submission
@@ -62,7 +62,7 @@ def _alone(run: Run, honest: list[Submission]) -> list[tuple[str, float]]:
 @pytest.mark.parametrize("mode", ["core", "full"])
 def test_the_suite_in_every_mode(tmp_path, mode):
     """All attacks of both tiers gain nothing, touch nothing and leave nothing in this mode either."""
-    if refused := sandbox.probe().refused[mode]:
+    if refused := probing.probe().refused[mode]:
         pytest.skip(refused)
     places = suite.Places(tmp_path)
     for tier in ("quick", "cpu"):

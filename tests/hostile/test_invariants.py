@@ -299,7 +299,7 @@ def test_10_mode_and_limits_are_in_every_report(grade):
     """What the kernel enforces, read back in the worker, not what was asked for."""
     report = grade()
     assert report.isolation == suite.strongest()
-    assert report.limits["memory_bytes"] == 1 << 30
+    assert report.limits["memory_bytes"] == 768 << 20
     assert report.limits["threads"] == 32
     assert report.limits["landlock_abi"] >= sandbox.MINIMUM_LANDLOCK_ABI
     assert "seccomp" in report.limits["layers"]

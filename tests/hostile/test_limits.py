@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dlgrade import sandbox, scratch
+from dlgrade import probing, scratch
 from dlgrade.children import WorkerSettings, forked_by
 from dlgrade.engine import Zygote
 from dlgrade.outcome import TimedOut
@@ -20,7 +20,7 @@ IN_CORE = ("d04_disk", "d04_inodes", "g10_deep_folders", "g11_closed_folders", "
 @pytest.fixture(scope="module")
 def in_core(tmp_path_factory):
     """The attacks on scratch folders, in the mode where those are folders of the machine."""
-    if refused := sandbox.probe().refused["core"]:
+    if refused := probing.probe().refused["core"]:
         pytest.skip(refused)
     places = suite.Places(tmp_path_factory.mktemp("core"))
     attacks = [attack_files.load(name, places.texts) for name in IN_CORE]

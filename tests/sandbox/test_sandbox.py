@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from dlgrade import kernel, sandbox
+from dlgrade import canaries, kernel, probing, sandbox
 from dlgrade.canaries import CANARIES
 from dlgrade.errors import GraderFault
 from dlgrade.sandbox import Limits, Policy
@@ -31,7 +31,7 @@ OF_THE_ZYGOTE = "read the environment"
 
 @pytest.fixture(params=MODES)
 def mode(request):
-    if refused := sandbox.probe().refused[request.param]:
+    if refused := probing.probe().refused[request.param]:
         pytest.skip(refused)
     return request.param
 
@@ -43,7 +43,7 @@ def policy(mode, tmp_path):
 
 def inside(policy, function):
     """The result of `function` in a worker."""
-    return sandbox.in_fork(policy)(function)
+    return probing.in_fork(policy)(function)
 
 
 def error_of(function, *arguments):
@@ -79,10 +79,10 @@ def breaches(mode):
     with tempfile.TemporaryDirectory() as scratch:
 
         def run(bait):
-            found.update(inside(Policy(mode, scratch=scratch), lambda: sandbox.canaries(bait)))
+            found.update(inside(Policy(mode, scratch=scratch), lambda: canaries.canaries(bait)))
             return dict.fromkeys(found, False)
 
-        sandbox.self_test(run)
+        canaries.self_test(run)
     return found
 
 
@@ -105,10 +105,10 @@ def test_canaries_get_through_without_isolation():
 def test_the_environment_is_empty_below_a_clean_zygote(mode):
     """Of a process started with an empty environment, a worker finds no variable, nor any other breach."""
     code = (
-        "import sys; from dlgrade import sandbox; import tempfile\n"
+        "import sys; from dlgrade import canaries, probing, sandbox; import tempfile\n"
         "with tempfile.TemporaryDirectory() as d:\n"
-        "    run = sandbox.in_fork(sandbox.Policy(sys.argv[1], scratch=d))\n"
-        "    sandbox.self_test(lambda bait: run(lambda: sandbox.canaries(bait)))\n"
+        "    run = probing.in_fork(sandbox.Policy(sys.argv[1], scratch=d))\n"
+        "    canaries.self_test(lambda bait: run(lambda: canaries.canaries(bait)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code, mode], env={}, capture_output=True, check=False)
     assert (done.returncode, done.stderr.decode()) == (0, "")
@@ -117,9 +117,9 @@ def test_the_environment_is_empty_below_a_clean_zygote(mode):
 def test_the_self_test_names_what_got_through():
     """One breached canary stops everything, by name; an answer that leaves one out does too."""
     with pytest.raises(GraderFault, match="a worker could fork; nothing can be graded"):
-        sandbox.self_test(lambda _: {name: name == "fork" for name in CANARIES})
+        canaries.self_test(lambda _: {name: name == "fork" for name in CANARIES})
     with pytest.raises(GraderFault, match="did not try 'fork'"):
-        sandbox.self_test(lambda _: {name: False for name in CANARIES if name != "fork"})
+        canaries.self_test(lambda _: {name: False for name in CANARIES if name != "fork"})
 
 
 # ---- system calls
@@ -535,7 +535,7 @@ def behind(refusing, function):
         if os.geteuid() != 0:
             kernel.no_new_privileges()
         kernel.seccomp(rules, kernel._ALLOW)
-        sandbox.probe.cache_clear()
+        probing.probe.cache_clear()
         try:
             answer = function()
         except GraderFault as fault:
@@ -551,17 +551,17 @@ def behind(refusing, function):
 
 def test_without_namespaces_core_is_chosen():
     """Where unshare is refused, as in most containers, the strongest mode is core."""
-    assert behind(["unshare"], sandbox.strongest) == "core"
+    assert behind(["unshare"], probing.strongest) == "core"
 
 
 def test_a_refused_minimum_names_the_call_and_the_remedy():
     """Below the minimum nothing runs, and the sentence says which call was refused and what helps."""
-    full = behind(["unshare"], lambda: sandbox.strongest("full"))
+    full = behind(["unshare"], lambda: probing.strongest("full"))
     assert (
         "isolation 'full' is not possible here: the kernel refused unshare: Operation not permitted" in full
     )
     assert "a container must allow namespaces" in full
-    core = behind(["unshare", "landlock_create_ruleset"], sandbox.strongest)
+    core = behind(["unshare", "landlock_create_ruleset"], probing.strongest)
     assert "isolation 'core' is not possible here: the kernel refused landlock_create_ruleset" in core
     assert "lsm=" in core
 
@@ -569,7 +569,7 @@ def test_a_refused_minimum_names_the_call_and_the_remedy():
 @pytest.mark.parametrize("call", ["open_tree", "move_mount", "pivot_root", "fsmount", "mount_setattr"])
 def test_each_refused_step_of_full_is_named(call):
     """A step that fails half-way ends in the same sentence, never in a weaker sandbox."""
-    assert f"the kernel refused {call}: " in behind([call], lambda: sandbox.strongest("full"))
+    assert f"the kernel refused {call}: " in behind([call], lambda: probing.strongest("full"))
 
 
 @pytest.mark.parametrize(
@@ -584,7 +584,7 @@ def test_the_workers_user_exists_in_a_containers_range_too(mapped, pid, uid):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives up being root")
 def test_root_that_cannot_change_user_is_refused():
     """Limits do not count for root, so a worker that would stay root does not run."""
-    text = behind(["setresuid"], sandbox.strongest)
+    text = behind(["setresuid"], probing.strongest)
     assert "refused setresuid" in text
     assert "run as an ordinary user" in text
 
@@ -592,7 +592,7 @@ def test_root_that_cannot_change_user_is_refused():
 def test_no_isolation_is_chosen_only_when_asked_for():
     """`none` is the answer only to a minimum of none."""
     refusing = ["unshare", "landlock_create_ruleset"]
-    assert behind(refusing, lambda: sandbox.strongest("none")) == "none"
+    assert behind(refusing, lambda: probing.strongest("none")) == "none"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dlgrade import sandbox
+from dlgrade import probing
 
 WORKLOAD = Path(__file__).with_name("workload.py")
 
@@ -15,7 +15,7 @@ WORKLOAD = Path(__file__).with_name("workload.py")
 @pytest.mark.parametrize("mode", ["core", "full"])
 def test_torch_works_and_is_silent(mode):
     """Threads, training, a data loader, saving and transformers work in a worker, with nothing on stderr."""
-    if refused := sandbox.probe().refused[mode]:
+    if refused := probing.probe().refused[mode]:
         pytest.skip(refused)
     done = subprocess.run([sys.executable, WORKLOAD, mode], capture_output=True, env={}, check=False)
     assert (done.returncode, done.stderr.decode()) == (0, "")
