@@ -29,6 +29,7 @@ class CalibrateOptions:
     device: str | None = None
     seeds: int = 12
     near_miss_seeds: int = 3
+    variant_seeds: int = 5
     stand_in: bool = False
     jobs: int | None = None
     only: tuple[str, ...] = ()
@@ -88,6 +89,7 @@ def _plan(options: CalibrateOptions) -> Plan:
         tier=tier,
         seeds=options.seeds,
         near_miss_seeds=options.near_miss_seeds,
+        variant_seeds=options.variant_seeds,
         jobs=jobs,
         threads=planning.worker_threads(jobs, tier),
         mode=probing.strongest("core"),
@@ -114,6 +116,8 @@ def _show(measurement: Measurement) -> None:
         f"  a correct answer fails at most {entry['false_fail']:.2g} of decisions; one that learned nothing"
     )
     print(f"  reaches {entry['baseline']:.4f}; {entry['seconds']:.0f} s a run")
+    for name, values in measurement.variant_entry().items():
+        print(f"  variant {name}: {', '.join(f'{value:.4f}' for value in values)}")
     for name, found in measurement.near_entry(entry["threshold"]).items():
         values = ", ".join(f"{value:.4f}" for value in found["values"])
         print(f"  near miss {name}: {values}; caught in at least {found['power']:.1%} of decisions")

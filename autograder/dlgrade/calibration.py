@@ -1,17 +1,18 @@
 """An exercise's calibration.json: what its thresholds are, and what they rest on.
 
     thresholds    check → data set → threshold, rule, bound, figures of correct answers, versions, keys
+    variants      check → data set → correct variant → figures; the threshold lets each of them pass
     near_misses   check → data set → mistake → figures and the power of the decision against it
     gpu           a sentence, as long as no figure was measured on a GPU
 
-Students receive `thresholds`; names of mistakes lie apart from them.
+Students receive `thresholds`; names of variants and mistakes lie apart from them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
@@ -28,7 +29,7 @@ FILE: Final = "calibration.json"
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one accuracy check came to on one data set: trials of the full answer, and of near misses."""
+    """What one accuracy check came to on one data set: trials of correct answers, and of near misses."""
 
     check: str
     data: DataInUse
@@ -38,6 +39,7 @@ class Measurement:
     versions: Mapping[str, str]
     answers: Sequence[Trial]
     near_misses: Mapping[str, Sequence[Trial]]
+    variants: Mapping[str, Sequence[Trial]] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -52,6 +54,7 @@ class Measurement:
         """
         first = self.answers[0]
         rule = decision.set_by([trial.figure for trial in self.answers], first.better)
+        rule = decision.lenient(rule, {n: [t.figure for t in trials] for n, trials in self.variants.items()})
         # of stand-ins that each run draws anew, what is easiest to reach
         baseline = decision.best([trial.baseline for trial in self.answers], first.better)
         if not decision.worse(baseline, rule["threshold"], first.better):
@@ -69,6 +72,13 @@ class Measurement:
             "checksum": self.data.checksum,
             "source": self.source,
             "versions": dict(self.versions),
+        }
+
+    def variant_entry(self) -> dict[str, Any]:
+        """Figures of each correct variant."""
+        return {
+            name: [round(trial.figure, decision.DIGITS) for trial in trials]
+            for name, trials in self.variants.items()
         }
 
     def near_entry(self, threshold: float) -> dict[str, Any]:
@@ -96,6 +106,7 @@ def store(exercise: Exercise, measurements: Iterable[Measurement]) -> Path:
             refused.append(error)
             continue
         _put(content, "thresholds", measurement, entry)
+        _put(content, "variants", measurement, measurement.variant_entry())
         _put(content, "near_misses", measurement, measurement.near_entry(entry["threshold"]))
     entries = [entry for by_data in content["thresholds"].values() for entry in by_data.values()]
     content.pop("gpu", None)
@@ -120,7 +131,7 @@ def _put(content: dict[str, Any], section: str, measurement: Measurement, values
 def read(exercise: Exercise) -> dict[str, Any]:
     """What the exercise's calibration.json holds, or the empty form of it."""
     file = exercise.folder / FILE
-    empty: dict[str, Any] = {"thresholds": {}, "near_misses": {}}
+    empty: dict[str, Any] = {"thresholds": {}, "variants": {}, "near_misses": {}}
     return {**empty, **json.loads(file.read_text(encoding="utf-8"))} if file.is_file() else empty
 
 

@@ -18,16 +18,24 @@ def drawing(exercise: str, content: Mapping[str, Any]) -> str:
     height = 0.0
     for check, by_data in content["thresholds"].items():
         for title, entry in by_data.items():
-            near = content["near_misses"].get(check, {}).get(title, {})
-            panel, height = _panel(check, title, entry, near, height)
+            variants, near = (
+                content[section].get(check, {}).get(title, {}) for section in ("variants", "near_misses")
+            )
+            panel, height = _panel(check, title, entry, variants, near, height)
             pieces += panel
     return svg_file(f"{exercise}: figures behind its thresholds", pieces, height)
 
 
 def _panel(
-    check: str, title: str, entry: Mapping[str, Any], near: Mapping[str, Any], top: float
+    check: str,
+    title: str,
+    entry: Mapping[str, Any],
+    variants: Mapping[str, Sequence[float]],
+    near: Mapping[str, Any],
+    top: float,
 ) -> tuple[list[Html], float]:
     rows: list[tuple[str, str, Sequence[float]]] = [("correct answers", "one", entry.get("values", ()))]
+    rows += [(f"variant: {name.replace('_', ' ')}", "one", values) for name, values in variants.items()]
     rows += [(f"mistake: {name.replace('_', ' ')}", "two", found["values"]) for name, found in near.items()]
     figures = [entry["threshold"], *(value for _, _, values in rows for value in values)]
     unit = "bits per character" if entry.get("better") == LOWER else "accuracy"

@@ -214,6 +214,9 @@ def verify(exercises: tuple[str, ...], tier: str, format: str, course: Path | No
 @click.option(
     "--near-miss-seeds", type=click.IntRange(min=0), default=3, show_default=True, help="Of each near miss."
 )
+@click.option(
+    "--variant-seeds", type=click.IntRange(min=0), default=5, show_default=True, help="Of each variant."
+)
 @click.option("--stand-in", is_flag=True, help="Measure on the generated stand-in, whatever is imported.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Trainings at a time. [default: what fits]")
 @click.option("--only", multiple=True, metavar="CHECK", help="Measure this accuracy check only.")

@@ -43,7 +43,7 @@ class Rule:
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Rule:
         """The rule of an entry in calibration.json."""
-        values, hopeless = entry.get("values"), entry.get("hopeless")
+        values, hopeless = entry.get("usual") or entry.get("values"), entry.get("hopeless")
         return cls(
             float(entry["threshold"]),
             None if hopeless is None else float(hopeless),
@@ -102,6 +102,34 @@ def set_by(values: Sequence[float], better: str) -> dict[str, Any]:
         "deviation": round(deviation, DIGITS),
         "values": [round(value, DIGITS) for value in values],
     }
+
+
+def lenient(rule: Mapping[str, Any], variants: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """The rule with the threshold that every correct design reaches, not only the one it was made from.
+
+    Each variant's figures give a threshold with the same bound; the easiest of all of them holds. So does
+    the mark beyond which no second run is needed.
+
+    Args:
+        rule: of `set_by`, for the full answer.
+        variants: figures of each correct variant by name.
+    """
+    better = rule["better"]
+    sign = 1 if better == LOWER else -1
+    found = dict(rule)
+    for name, values in variants.items():
+        count, mean, deviation = len(values), fmean(values), stdev(values)
+        factor = tolerance.tolerance_factor(count, COVERAGE)
+        mark = max(factor, tolerance.prediction_factor(count, HOPELESS))
+        threshold = round(mean + sign * factor * deviation, DIGITS)
+        if worse(threshold, found["threshold"], better):
+            by = f"mean {'+' if sign > 0 else '-'} {factor:.3g} standard deviations of {count} seeds"
+            found |= {"threshold": threshold, "rule": f"{by} of the variant {name.replace('_', ' ')}"}
+        hopeless = round(mean + sign * mark * deviation, DIGITS)
+        if worse(hopeless, found["hopeless"], better):
+            found["hopeless"] = hopeless
+    every = [*rule["values"], *(round(value, DIGITS) for values in variants.values() for value in values)]
+    return {**found, "usual": [min(every), max(every)]} if variants else found
 
 
 def power(values: Sequence[float], threshold: float, better: str) -> float:

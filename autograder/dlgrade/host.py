@@ -99,8 +99,11 @@ class Host:
         for reference in header["modules"]:
             leaves += _parameters(self._object(reference))
         with torch.set_grad_enabled(grad):
-            result = function(*args, **kwargs)
-        reply: Header = {"ok": encoder.encode(result)}
+            if (times := header.get("times")) is None:
+                node = encoder.encode(function(*args, **kwargs))
+            else:
+                node = {"l": [encoder.encode_copy(function(*args, **kwargs)) for _ in range(times)]}
+        reply: Header = {"ok": node}
         if header.get("drift"):
             reply["drift"] = _drift(double, encoder.tensors, header["seed"])
         if grad:

@@ -1,4 +1,4 @@
-"""Runs the trainings behind a calibration: the full answer and its near misses, each over fresh seeds.
+"""Runs the trainings behind a calibration: full answer, correct variants and near misses over fresh seeds.
 
 One full quick check of the answer comes first. Then only the accuracy check itself runs, with the results
 of the others taken as known. Whatever has finished is in the log before the next one starts.
@@ -20,14 +20,17 @@ from dlgrade.calibration_source import DataInUse
 from dlgrade.checks import Check
 from dlgrade.engine import Run, RunPlan, Zygote
 from dlgrade.errors import CourseError, GraderFault, UsageError
-from dlgrade.exercise import Exercise, load_mistakes
+from dlgrade.exercise import Exercise, load_mistakes, load_variants
 from dlgrade.outcome import DEFERRED, PASSED
 from dlgrade.report import CheckResult, Report
 from dlgrade.runlog import RunLog, Trial
 from dlgrade.runsettings import RunSettings
+from dlgrade.source import outline
 from dlgrade.submission import Submission
 
 ANSWER: Final = "answer"
+VARIANT: Final = "variant"
+NEAR_MISS: Final = "near miss"
 MOST_NEAR_MISSES: Final = 2
 SEED_BITS: Final = 62
 
@@ -39,6 +42,7 @@ class Plan:
     Attributes:
         seeds: runs of the full answer.
         near_miss_seeds: runs of each near miss; 0 leaves them out.
+        variant_seeds: runs of each correct variant of the part; 0 leaves them out.
         only: ids of accuracy checks; empty for all.
         fresh: forget what earlier runs found.
         device_name: recorded with the figures.
@@ -50,6 +54,7 @@ class Plan:
     jobs: int
     threads: int
     mode: str
+    variant_seeds: int = 0
     device: str = "cpu"
     device_name: str = "cpu"
     only: tuple[str, ...] = ()
@@ -65,6 +70,7 @@ class Subject:
     name: str
     text: str
     seeds: int
+    kind: str = ANSWER
 
 
 @dataclass
@@ -113,8 +119,10 @@ def measure(exercise: Exercise, log: RunLog, plan: Plan, watch: Watch) -> list[M
 
 
 def _refuse_too_few(plan: Plan) -> None:
-    if plan.seeds < 2 or plan.near_miss_seeds == 1:
-        raise UsageError("one seed tells no spread; expected at least 2, or --near-miss-seeds 0")
+    if plan.seeds < 2 or 1 in (plan.near_miss_seeds, plan.variant_seeds):
+        raise UsageError(
+            "one seed tells no spread; expected at least 2, or --near-miss-seeds 0 and --variant-seeds 0"
+        )
 
 
 def _quick_check(
@@ -169,22 +177,37 @@ class _Basis:
         versions: Mapping[str, str],
     ) -> Measurement:
         """What the log holds of this check, as many runs as were asked for."""
-        trials = {s.name: log.trials(s.key, s.name)[: s.seeds] for s in subjects if s.check is check}
-        answers = trials.pop(ANSWER)
+        kinds: dict[str, dict[str, list[Trial]]] = {ANSWER: {}, VARIANT: {}, NEAR_MISS: {}}
+        for subject in subjects:
+            if subject.check is check:
+                trials = log.trials(subject.key, subject.name)[: subject.seeds]
+                kinds[subject.kind][subject.name.removeprefix(f"{VARIANT} ")] = trials
         return Measurement(
-            check.id, self.data, self.source, plan.tier, plan.device_name, versions, answers, trials
+            check.id,
+            self.data,
+            self.source,
+            plan.tier,
+            plan.device_name,
+            versions,
+            kinds[ANSWER][ANSWER],
+            kinds[NEAR_MISS],
+            kinds[VARIANT],
         )
 
 
 def _subjects(exercise: Exercise, check: Check, basis: _Basis, answer: str, plan: Plan) -> Iterator[Subject]:
-    """The full answer, and at most two mistakes that only this check is to catch."""
+    """The full answer, its correct variants, and at most two mistakes that only this check is to catch."""
     yield Subject(check, basis.key, ANSWER, answer, plan.seeds)
+    for variant in load_variants(exercise) if plan.variant_seeds else ():
+        if outline(variant.text).find(check.part):
+            text = variant.source(answer)
+            key = calibration_source.digest([basis.key, text])
+            yield Subject(check, key, f"{VARIANT} {variant.name}", text, plan.variant_seeds, VARIANT)
     near = [m for m in load_mistakes(exercise) if m.near_miss and m.caught_by == check.id]
     for mistake in near[:MOST_NEAR_MISSES] if plan.near_miss_seeds else ():
         text = mistake.source(answer)
-        name = f"{mistake.name}"
         key = calibration_source.digest([basis.key, text])
-        yield Subject(check, key, name, text, plan.near_miss_seeds)
+        yield Subject(check, key, mistake.name, text, plan.near_miss_seeds, NEAR_MISS)
 
 
 def _train(
@@ -240,9 +263,9 @@ def _taken_as_passed(check: Check) -> CheckResult:
 def _trial_of(report: Report, subject: Subject, seed: int) -> Trial:
     result = next(check for check in report.checks if check.id == subject.check.id)
     if result.measured is None or result.baseline is None or result.spent is None:
-        if subject.name == ANSWER or result.verdict == PASSED or report.fault:
+        if subject.kind != NEAR_MISS or result.verdict == PASSED or report.fault:
             told = report.fault or f"{result.verdict} {result.message}"
-            raise GraderFault(f"the full answer gave no figure in {result.id}: {told}")
+            raise GraderFault(f"the {subject.name} gave no figure in {result.id}: {told}")
         raise CourseError(
             f"mistake '{subject.name}' gave no figure in {result.id}, so it is no near miss: "
             f"{result.verdict} {result.message}"

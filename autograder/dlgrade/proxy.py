@@ -155,8 +155,12 @@ class Channel:
         owner: RemoteModule | None = None,
         deadline: Deadline | None = None,
         drift: bool = False,
+        times: int | None = None,
     ) -> Any:
-        """Call a function by name, or a method of an object; gradients flow back through the result."""
+        """Call a function by name, or a method of an object; gradients flow back through the result.
+
+        `times` calls it so often with the same arguments, in one request, for a list of results.
+        """
         grad = torch.is_grad_enabled()
         values = (*args, *kwargs.values())
         modules = ([owner] if owner else []) + [v for v in values if isinstance(v, RemoteModule)]
@@ -174,14 +178,17 @@ class Channel:
         reply = self.ask(
             "call",
             encoder,
-            caps=replace(wire.ANSWER, header_bytes=1 << 20),
+            caps=replace(wire.ANSWER, header_bytes=1 << 20, buffers=wire.ANSWER.buffers * (times or 1)),
             deadline=deadline or replace(self.deadline, doing=doing),
             **nodes,
             grad=grad,
             inputs=inputs,
             modules=[module._reference() for module in modules],
             drift=drift and not any(isinstance(v, Spec | RemoteObject | RemoteModule) for v in values),
+            **({} if times is None else {"times": times}),
         )
+        if times is not None and not (isinstance(reply.value, list) and len(reply.value) == times):
+            raise Violation(f"{times} calls did not return so many results")
         if owner is None or len(modules) > 1:
             for module in self.modules:
                 module._mark_stale()
@@ -417,6 +424,13 @@ class RemoteObject:
 def read(target: RemoteObject | RemoteModule, name: str) -> Any:
     """An attribute of an object behind a handle."""
     return target._channel.ask("read", object=target._reference(), name=name).value
+
+
+def repeated(target: RemoteObject | RemoteModule, times: int, *args: Any) -> list[Any]:
+    """What so many calls with the same arguments return: one request, and random numbers run on."""
+    owner = target if isinstance(target, RemoteModule) else None
+    results: list[Any] = target._channel.call(target, args, {}, owner=owner, times=times)
+    return results
 
 
 class RemoteModule(nn.Module):

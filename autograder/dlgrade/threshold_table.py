@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any, Final
 
 from dlgrade import calibration
@@ -16,8 +17,8 @@ from dlgrade.errors import UsageError
 BEGIN: Final = "<!-- thresholds: written by 'dlgrade calibrate --table' -->"
 END: Final = "<!-- end of thresholds -->"
 HEAD: Final = (
-    "| exercise, check and data | correct answers: mean ± sd (lowest to highest), seeds | threshold |"
-    " a correct answer fails | near misses: mean, power | one run |"
+    "| exercise, check and data | full answer and correct variants: mean ± sd (lowest to highest), seeds |"
+    " threshold | a correct answer fails | near misses: mean, power | one run |"
 )
 
 
@@ -66,12 +67,16 @@ def _rows(course: Course, name: str) -> Iterator[str]:
     content = calibration.read(course.exercise(name))
     for check, by_data in content["thresholds"].items():
         for title, entry in by_data.items():
-            near = content["near_misses"].get(check, {}).get(title, {})
+            variants, near = (
+                content[section].get(check, {}).get(title, {}) for section in ("variants", "near_misses")
+            )
             what = f"`{name}`<br>{check.replace('_', ' ')}<br>{title}"
-            yield "| " + " | ".join([what, *_cells(entry, near)]) + " |"
+            yield "| " + " | ".join([what, *_cells(entry, variants, near)]) + " |"
 
 
-def _cells(entry: Mapping[str, Any], near: Mapping[str, Any]) -> list[str]:
+def _cells(
+    entry: Mapping[str, Any], variants: Mapping[str, Sequence[float]], near: Mapping[str, Any]
+) -> list[str]:
     shown, unit = (_bits, " bits") if entry.get("better") == LOWER else (_percent, " %")
     values = entry["values"]
     spread = f"{shown(entry['mean'])} ± {shown(entry['deviation'])}{unit}"
@@ -79,12 +84,17 @@ def _cells(entry: Mapping[str, Any], near: Mapping[str, Any]) -> list[str]:
     side = "at most" if entry.get("better") == LOWER else "at least"
     kind = ", provisional" if entry["provisional"] else ""
     return [
-        f"{spread} {between}",
+        "<br>".join([f"{spread} {between}", *(_variant(*item, shown, unit) for item in variants.items())]),
         f"{side} {shown(entry['threshold'])}{unit}{kind}",
         f"{entry['false_fail']:.1g} of decisions" if "false_fail" in entry else "not known",
         "<br>".join(_near_miss(mistake, found, shown, unit) for mistake, found in near.items()) or "none",
         f"{entry['seconds']:.0f} s, {entry['device']}",
     ]
+
+
+def _variant(name: str, values: Sequence[float], shown: Any, unit: str) -> str:
+    between = f"({shown(min(values))} to {shown(max(values))}), {len(values)}"
+    return f"{name.replace('_', ' ')}: {shown(fmean(values))} ± {shown(stdev(values))}{unit} {between}"
 
 
 def _near_miss(name: str, found: Mapping[str, Any], shown: Any, unit: str) -> str:

@@ -93,6 +93,13 @@ class Encoder:
             return node
         return self._container(value, depth)
 
+    def encode_copy(self, value: Any) -> Any:
+        """The same of the value as it is now: buffers are views otherwise, which later code may write to."""
+        kept = len(self.buffers)
+        node = self.encode(value)
+        self.buffers[kept:] = map(bytearray, self.buffers[kept:])
+        return node
+
     def _scalar(self, value: bool | int | float | str | None) -> Any:
         if value is None or value is True or value is False:
             return value

@@ -75,6 +75,22 @@ def test_a_miss_bound_is_the_tolerance_factor_read_backwards():
     assert tolerance.miss_bound(12, 5.0) < 0.001 < tolerance.miss_bound(3, 5.0)
 
 
+def test_the_design_that_learns_slowest_sets_the_threshold():
+    """Each correct variant reaches it nine times in ten; one that does better changes nothing."""
+    rule = decision.set_by([0.80, 0.81, 0.79] * 4, HIGHER)
+    slow, quick = [0.60, 0.61, 0.59, 0.605, 0.595], [0.85, 0.86, 0.84, 0.855, 0.845]
+    found = decision.lenient(rule, {"plain_net": slow, "wide_net": quick})
+    assert found["threshold"] == pytest.approx(0.6 - 3.407 * np.std(slow, ddof=1), abs=1e-4)
+    assert found["rule"] == "mean - 3.41 standard deviations of 5 seeds of the variant plain net"
+    assert found["hopeless"] < rule["hopeless"]
+    assert Rule.of(found).usual == (0.59, 0.86)
+    assert Rule.of(rule).usual == (0.79, 0.81)
+    assert decision.lenient(rule, {"wide_net": quick})["threshold"] == rule["threshold"]
+    assert decision.lenient(rule, {}) == rule
+    mirrored = decision.set_by([2.0, 2.1, 1.9] * 4, LOWER)
+    assert decision.lenient(mirrored, {"slow": [3.0, 3.1, 2.9]})["threshold"] > 3.1
+
+
 def test_one_more_value_lies_beyond_the_prediction_as_rarely_as_said():
     """Of many samples, a twentieth have their next value beyond a factor made for one in twenty."""
     factor, draws, beyond = tolerance.prediction_factor(5, 0.05), random.Random(4), 0
@@ -655,3 +671,29 @@ def test_what_is_not_there_is_not_measured(course):
         measuring._chosen(exercise, checks, dataclasses.replace(PLAN, only=("nothing",)))
     with pytest.raises(UsageError, match="no accuracy check at tier quick"):
         measuring._chosen(exercise, checks, dataclasses.replace(PLAN, tier="quick"))
+
+
+def test_correct_variants_are_measured_too(course, calibrated):
+    """A variant that learns more slowly has figures of its own, and the threshold lets it pass."""
+    variants = course.root / "solutions" / "follow" / "variants"
+    variants.mkdir(exist_ok=True)
+    body = (course.root / "reference" / "follow.py").read_text().partition("\n\n\ndef shout")[0]
+    slower = variants / "slower.py"
+    slower.write_text(body.replace("return self.follows", "return 0.5 * self.follows"))
+    others = [file for file in variants.glob("*.py") if file != slower]
+    aside = [file.rename(file.with_suffix(".aside")) for file in others]
+    try:
+        new, found = measured(course, variant_seeds=2)
+    finally:
+        slower.unlink()
+        for file in aside:
+            file.rename(file.with_suffix(".py"))
+    assert new == ["variant slower"] * 2
+    figures = [trial.figure for trial in found.variants["slower"]]
+    assert min(figures) > max(trial.figure for trial in found.answers)
+    content = calibration.read(course.exercise("follow"))
+    [entry] = content["thresholds"][CHECK].values()
+    assert entry["threshold"] > max(figures)
+    assert entry["usual"][1] == pytest.approx(max(figures), abs=1e-4)
+    [held] = content["variants"][CHECK].values()
+    assert held == {"slower": [round(figure, 4) for figure in figures]}

@@ -7,7 +7,7 @@ from torch import nn
 from dlgrade.errors import GraderFault
 from dlgrade.outcome import CheckFailed, StudentRaised, Violation
 from dlgrade.process import Deadline
-from dlgrade.proxy import Channel, Layout, LocalPeer, RemoteModule, RemoteObject, Subject, read
+from dlgrade.proxy import Channel, Layout, LocalPeer, RemoteModule, RemoteObject, Subject, read, repeated
 from dlgrade.specs import Batches, Image, Optim, Toy
 
 SOURCE = '''
@@ -90,6 +90,16 @@ def product(a, b):
 
 def noise():
     return float(torch.rand(())), random.random(), float(np.random.rand())
+
+
+def counted():
+    total = torch.zeros(2)
+
+    def call(x):
+        total.add_(1)
+        return total, torch.rand(())
+
+    return call
 
 
 def overwrite(x):
@@ -303,6 +313,17 @@ def test_inputs_are_copies(subject):
     x = torch.ones(3)
     assert subject.overwrite(x).abs().max() == 0
     assert torch.equal(x, torch.ones(3))
+
+
+def test_repeated_calls_are_one_request_with_a_result_each(subject):
+    """Random numbers run on from call to call; a result that is written over later stays what it was."""
+    noisy = repeated(subject.build("counted"), 5, torch.zeros(2))
+    assert len({float(drawn) for _, drawn in noisy}) == 5
+    assert [count[0].item() for count, _ in noisy] == [1, 2, 3, 4, 5]
+    module = subject.build("Net").eval()
+    once, again = repeated(module, 2, torch.ones(4, 5))
+    torch.testing.assert_close(once, module(torch.ones(4, 5)))
+    torch.testing.assert_close(again, once)
 
 
 def test_objects_stay_behind_handles(subject):

@@ -7,6 +7,7 @@ import torch
 from dlgrade import compare
 from dlgrade.checks import check
 from dlgrade.observation import observe
+from dlgrade.proxy import repeated
 from dlgrade.specs import Image
 
 MEAN = torch.tensor((0.4914, 0.4822, 0.4465), dtype=torch.float64).view(3, 1, 1)
@@ -25,8 +26,16 @@ def pair(submission):
 
 def apply(transform, image, what):
     """The transformed image as pixels in 0..1, channels first: the normalisation undone."""
-    result = compare.tensor(transform(image), what=what, shape=(3, 32, 32)).double()
-    return result * STD + MEAN
+    return _pixels(transform(image), what)
+
+
+def apply_often(transform, image, what, *, times):
+    """What so many calls make of one image, each as `apply` gives it."""
+    return [_pixels(result, what) for result in repeated(transform, times, image)]
+
+
+def _pixels(result, what):
+    return compare.tensor(result, what=what, shape=(3, 32, 32)).double() * STD + MEAN
 
 
 def observe_randomness(train, test):
@@ -34,7 +43,7 @@ def observe_randomness(train, test):
     shades = torch.arange(32 * 32 * 3, dtype=torch.int64).remainder(251).to(torch.uint8)
     image = Image(shades.reshape(32, 32, 3))
     for name, transform in (("train", train), ("test", test)):
-        images = [apply(transform, image, f"the {name} transform of an image") for _ in range(10)]
+        images = apply_often(transform, image, f"the {name} transform of an image", times=10)
         varies = any(not torch.equal(images[0], other) for other in images)
         observe(f"is the {name} transform random", torch.tensor(float(varies)))
 
@@ -59,11 +68,9 @@ def train_transform_mirrors_half_of_the_images(submission, oracle):
     observe_randomness(train, test)
     calls, mirrored, inverted = 180, 0, 0
     sideways, upright = Image(halves(1)), Image(halves(0))
-    for _ in range(calls):
-        image = apply(train, sideways, "the train transform of an image")
+    for image in apply_often(train, sideways, "the train transform of an image", times=calls):
         mirrored += bool(image[:, :, 6:12].mean() > image[:, :, 20:26].mean())
-    for _ in range(24):
-        image = apply(train, upright, "the train transform of an image")
+    for image in apply_often(train, upright, "the train transform of an image", times=24):
         inverted += bool(image[:, 6:12].mean() > image[:, 20:26].mean())
     observe("[never mirrored, always mirrored, ever upside down]", torch.tensor(
         [float(mirrored == 0), float(mirrored == calls), float(inverted > 0)]
@@ -85,8 +92,8 @@ def train_transform_rotates_by_a_few_degrees(submission, oracle):
     observe_randomness(train, test)
     edge = Image(halves(0))
     slopes = []
-    for _ in range(60):
-        grey = apply(train, edge, "the train transform of an image").mean(0)
+    for image in apply_often(train, edge, "the train transform of an image", times=60):
+        grey = image.mean(0)
         column = (grey - grey[4:8].mean()) / (grey[24:28].mean() - grey[4:8].mean() + 1e-9)
         bright = column[8:24].clamp(0, 1).sum(0)  # rows of the bright half seen in each column
         slopes.append(float(bright[20:24].mean() - bright[8:12].mean()) / 12)
@@ -110,8 +117,9 @@ def train_transform_jitters_colours(submission, oracle):
     train, test = pair(submission)
     observe_randomness(train, test)
     shade = Image(torch.tensor([180, 120, 70], dtype=torch.uint8).expand(32, 32, 3).contiguous())
-    colours = [apply(train, shade, "the train transform of an image")[:, 14:18, 14:18] for _ in range(16)]
-    spread = float((torch.stack(colours) - colours[0]).abs().max())
+    images = apply_often(train, shade, "the train transform of an image", times=16)
+    colours = torch.stack(images)[:, :, 14:18, 14:18]
+    spread = float((colours - colours[0]).abs().max())
     compare.chance(1e-12)  # a continuous factor drawn 16 times, each within half a grey level
     observe("do colours vary", torch.tensor(float(spread > 1e-3)))
     compare.require(spread > 1e-3, "the colours of an image are the same every time")
@@ -129,11 +137,9 @@ def train_transform_normalises_as_the_test_transform_does(submission, oracle):
     train, test = pair(submission)
     dark = Image(torch.full((32, 32, 3), 8, dtype=torch.uint8))
     noise = Image(oracle.integers(32, 32, 3, low=0, high=256).to(torch.uint8))
-    centre = torch.stack(
-        [apply(train, dark, "the train transform of a dark image")[:, 8:24, 8:24] for _ in range(8)]
-    )
-    grey = float(centre.mean())
-    images = torch.stack([apply(train, noise, "the train transform of an image") for _ in range(8)])
+    centre = torch.stack(apply_often(train, dark, "the train transform of a dark image", times=8))
+    grey = float(centre[:, :, 8:24, 8:24].mean())
+    images = torch.stack(apply_often(train, noise, "the train transform of an image", times=8))
     low, high = float(images.min()), float(images.max())
     observe("grey level of a dark image", torch.tensor(grey), tolerance=0.004)
     tested = apply(test, dark, "the test transform of a dark image").mean()
