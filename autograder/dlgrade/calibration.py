@@ -150,7 +150,7 @@ def problems(exercise: Exercise, checks: Iterable[Check]) -> Iterator[str]:
                 title = decision.gpu_key(data.title) if on_gpu else data.title
                 if on_gpu and title not in thresholds:
                     continue
-                source = calibration_source.source_key(exercise, check, on_gpu=on_gpu)
+                source = calibration_source.source_key(exercise, check, data, on_gpu=on_gpu)
                 if problem := _problem(thresholds.get(title), data, source):
                     command = f"dlgrade calibrate {exercise.id}" + " --tier gpu" * on_gpu
                     command += " --stand-in" * (data == stand_in)

@@ -23,7 +23,8 @@ from dlgrade.units import SourceFile, free_names, split
 # Of the kit's own trainings, by kind of data; raise one when the same arguments train another way.
 TRAINERS: Final = {"images": 1, "text": 1, "sentences": 1}
 KEY_LENGTH: Final = 16
-GPU_RECIPE: Final = "gpu"  # argument of `contest.decide`
+GPU_RECIPE: Final = "gpu"  # arguments of `contest.decide`
+STAND_IN_RECIPE: Final = "stand_in"
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,17 @@ def stand_in(name: str) -> DataInUse:
     )
 
 
-def source_key(exercise: Exercise, check: Check, *, on_gpu: bool = False) -> str:
+def source_key(exercise: Exercise, check: Check, data: DataInUse, *, on_gpu: bool = False) -> str:
     """The key of the answer, the check and the training behind a figure.
 
-    On the CPU a check's recipe for GPUs does not count.
+    A check's recipe for GPUs counts on a GPU only, and that for stand-ins on a stand-in only.
     """
     assert check.data is not None  # an accuracy check names its data
     folder = exercise.hidden_checks if check.hidden and exercise.hidden_checks else exercise.visible_checks
     answer, checks = _read(exercise.folder / f"{exercise.id}.py"), _read(folder / check.file)
     kind = registry.entry(check.data.partition("+")[0]).kind
-    recipe = reached(checks, check.id, without=() if on_gpu else (GPU_RECIPE,))
+    needless = {GPU_RECIPE: on_gpu, STAND_IN_RECIPE: data.stand_in}
+    recipe = reached(checks, check.id, without=[name for name, counts in needless.items() if not counts])
     return digest([reached(answer, check.part), recipe, TRAINERS[kind]])
 
 

@@ -2,15 +2,19 @@
 
 A check hands them to a function that must move its batches. They can be indexed, counted and
 converted, but refuse to meet an ordinary tensor, as a CUDA tensor would, until `.to(device)` has
-brought them over.
+brought them over, or another call that names a device, as `torch.as_tensor(batch, device=device)` does.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import torch
+from torch.overrides import TorchFunctionMode
+
+CONVERSIONS: Final = (torch.as_tensor, torch.asarray)  # `torch.tensor` makes a plain copy by itself
 
 
 class Elsewhere(torch.Tensor):
@@ -28,6 +32,34 @@ class Elsewhere(torch.Tensor):
                 "call .to(device) on its inputs and labels"
             )
         return super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+
+class _Conversions(TorchFunctionMode):
+    """Lets the functions that torch hides from subclasses bring a tensor over."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in CONVERSIONS and kwargs.get("device") is not None and args:
+            args = (_brought_over(args[0]), *args[1:])
+        return func(*args, **kwargs)
+
+
+_watched = threading.local()
+
+
+def watch_conversions() -> None:
+    """From now on, in this thread, `torch.as_tensor` and its like bring tensors over as `.to` does.
+
+    Call it before the code that is to be watched, not from within: a context manager that is open there,
+    such as `torch.device`, would end this one in place of itself.
+    """
+    if not hasattr(_watched, "mode"):
+        _watched.mode = _Conversions()
+        _watched.mode.__enter__()  # for as long as the thread lives
+
+
+def _brought_over(value: Any) -> Any:
+    return value.as_subclass(torch.Tensor) if isinstance(value, Elsewhere) else value
 
 
 def _names_device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -164,7 +164,7 @@ class _Basis:
     def of(cls, exercise: Exercise, check: Check, plan: Plan, versions: Mapping[str, str]) -> _Basis:
         assert check.data is not None  # _chosen
         data = calibration_source.data_in_use(check.data)
-        source = calibration_source.source_key(exercise, check, on_gpu=plan.tier == "gpu")
+        source = calibration_source.source_key(exercise, check, data, on_gpu=plan.tier == "gpu")
         rest = [check.id, data.title, data.checksum, dict(versions), plan.tier, plan.device_name]
         return cls(data, source, calibration_source.digest([source, *rest]))
 

@@ -10,8 +10,6 @@ that comes back is rebuilt from bytes and checked here, whoever sent it.
 from __future__ import annotations
 
 import itertools
-import math
-import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -22,17 +20,17 @@ import torch
 from torch import nn
 
 from dlgrade import formula, wire
+from dlgrade.backward import Attach, Graph
 from dlgrade.display import printable
 from dlgrade.errors import GraderFault
 from dlgrade.host import Host
+from dlgrade.module_layout import Entry, Layout
 from dlgrade.outcome import CheckFailed, Frame, OutOfMemory, StudentRaised, Violation
 from dlgrade.process import Deadline
 from dlgrade.specs import Spec
-from dlgrade.tree import DTYPES, Buffers, Decoder, Encoder, checked_shape, replace_tensors
+from dlgrade.tree import Buffers, Decoder, Encoder, replace_tensors
 
 Header = dict[str, Any]
-
-NAME: Final = re.compile(r"[A-Za-z0-9_.]{1,128}")
 
 
 class Peer(Protocol):
@@ -206,8 +204,8 @@ class Channel:
         if not tied or not any(leaf.requires_grad for leaf in leaves):
             return reply.with_drift()
         indices = [i for i, tensor in enumerate(reply.tensors) if any(tensor is other for other in tied)]
-        graph = _Graph(self, reply.number, indices, len(reply.tensors))
-        results = _Attach.apply(graph, tied, *leaves)
+        graph = Graph(self, reply.number, indices, len(reply.tensors))
+        results = Attach.apply(graph, tied, *leaves)
         swaps = {id(before): after for before, after in zip(tied, results, strict=True)}
         reply.tensors = [swaps.get(id(tensor), tensor) for tensor in reply.tensors]
         reply.value = replace_tensors(reply.value, swaps)
@@ -277,116 +275,6 @@ def _amount(limit: Any, what: str) -> str:
     if what not in ("memory", "temporary files"):
         return f"{limit} {what}"
     return f"{limit / (1 << 30):.3g} GB of {what}" if limit >= 1 << 30 else f"{limit >> 20} MB of {what}"
-
-
-class _Graph:
-    """The backward half of one call; the other side keeps its graph until this is collected."""
-
-    def __init__(self, channel: Channel, number: int, indices: list[int], outputs: int) -> None:
-        self._channel = channel
-        self._number = number
-        self._indices = indices
-        self._outputs = outputs
-
-    def backward(self, gradients: tuple[torch.Tensor | None, ...], wanted: list[int]) -> dict[int, Any]:
-        """Gradients of the wanted leaves, by position; None where a leaf was not used."""
-        spread: list[torch.Tensor | None] = [None] * self._outputs
-        for index, gradient in zip(self._indices, gradients, strict=True):
-            spread[index] = gradient
-        encoder = self._channel.encoder()
-        node = encoder.encode(spread)
-        reply = self._channel.ask(
-            "backward",
-            encoder,
-            caps=wire.STATE,
-            deadline=replace(self._channel.deadline, doing="the backward pass"),
-            graph=self._number,
-            gradients=node,
-            wanted=wanted,
-        )
-        if not isinstance(reply.value, list) or len(reply.value) != len(wanted):
-            raise Violation("a backward pass did not return one gradient for each leaf")
-        return dict(zip(wanted, reply.value, strict=True))
-
-    def __del__(self) -> None:
-        self._channel.dropped.append(self._number)
-
-
-class _Attach(torch.autograd.Function):
-    """Makes results of a remote call differentiable: forward hands them on, backward asks for gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, graph: _Graph, results: list[torch.Tensor], *leaves: torch.Tensor) -> Any:
-        ctx.graph = graph
-        ctx.shapes = [(leaf.shape, leaf.dtype) for leaf in leaves]
-        ctx.set_materialize_grads(False)
-        return tuple(results)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor | None) -> Any:
-        if torch.is_grad_enabled():
-            raise GraderFault("a check asked for a second derivative, which does not cross the boundary")
-        wanted = [i for i, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
-        found = ctx.graph.backward(gradients, wanted)
-        for index, gradient in found.items():
-            if gradient is None:
-                continue
-            if (
-                not isinstance(gradient, torch.Tensor)
-                or (gradient.shape, gradient.dtype) != ctx.shapes[index]
-            ):
-                raise Violation("a gradient came whose shape or dtype is not that of its input")
-        return (None, None, *(found.get(i) for i in range(len(ctx.shapes))))
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One parameter or buffer of a module, as the other side lists it."""
-
-    name: str
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-    requires_grad: bool = False
-
-    @property
-    def nbytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    @classmethod
-    def parse(cls, name: Any, dtype: Any, shape: Any, requires_grad: Any = False) -> Entry:
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise Violation("a parameter's name may hold letters, digits, '_' and '.' only, 128 at most")
-        if not isinstance(dtype, str) or dtype not in DTYPES:
-            raise Violation(f"parameter {name} has a dtype that cannot be graded")
-        return cls(name, DTYPES[dtype], checked_shape(shape), requires_grad is True)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Names, dtypes and shapes of a module's parameters and buffers, as the other side lists them."""
-
-    parameters: tuple[Entry, ...]
-    buffers: tuple[Entry, ...]
-    training: bool
-
-    @classmethod
-    def parse(cls, node: Any) -> Layout:
-        try:
-            parameters = tuple(Entry.parse(*values) for values in node["parameters"])
-            buffers = tuple(Entry.parse(*values) for values in node["buffers"])
-            training = node["training"] is True
-        except (TypeError, ValueError, KeyError):
-            raise Violation("a module's list of parameters is malformed") from None
-        entries = (*parameters, *buffers)
-        if len(entries) > wire.STATE.buffers:
-            raise Violation(f"a module lists more than {wire.STATE.buffers} parameters and buffers")
-        if len({entry.name for entry in entries}) < len(entries):
-            raise Violation("a module lists two parameters under one name")
-        if (size := sum(entry.nbytes for entry in entries)) > wire.STATE.body_bytes:
-            raise Violation(
-                f"a module lists parameters of {size} bytes, at most {wire.STATE.body_bytes} are allowed"
-            )
-        return cls(parameters, buffers, training)
 
 
 class RemoteObject:

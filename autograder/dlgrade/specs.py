@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from dlgrade import formula
-from dlgrade.elsewhere import Elsewhere
+from dlgrade.elsewhere import Elsewhere, watch_conversions
 
 _keys = itertools.count(1)
 
@@ -97,6 +97,8 @@ class Batches(Spec):
     @staticmethod
     def build(tensors: list[torch.Tensor], batch_size: int, elsewhere: bool) -> Any:
         dataset = torch.utils.data.TensorDataset(*tensors)
+        if elsewhere:
+            watch_conversions()
         collate = _collate_elsewhere if elsewhere else None
         return torch.utils.data.DataLoader(dataset, batch_size=batch_size, collate_fn=collate)
 
@@ -122,6 +124,45 @@ class Optim(Spec):
     def build(name: str, of: nn.Module, settings: dict[str, Any]) -> torch.optim.Optimizer:
         optimizer: torch.optim.Optimizer = getattr(torch.optim, name)(of.parameters(), **settings)
         return optimizer
+
+
+class Steps(Spec):
+    """Training steps on one batch, taken where the model is; `run(count)` takes that many.
+
+    As good as a loop in the check, which would ask for each forward and backward pass, and as many
+    times faster as there are messages fewer. What was learned is judged by the logits before and after.
+
+    Args:
+        of: the model to train, a module handle of the submission; it stays in its mode.
+        x: float32 inputs (N, ...).
+        y: int64 classes (N,), compared with the logits (N, K) by cross-entropy.
+        optimizer: class name in `torch.optim`.
+        settings: the optimizer's keyword arguments, such as lr.
+    """
+
+    def __init__(
+        self, *, of: Any, x: torch.Tensor, y: torch.Tensor, optimizer: str = "Adam", **settings: Any
+    ) -> None:
+        super().__init__(of=of, x=x, y=y, optimizer=optimizer, settings=settings)
+
+    @staticmethod
+    def build(
+        of: nn.Module, x: torch.Tensor, y: torch.Tensor, optimizer: str, settings: dict[str, Any]
+    ) -> _Steps:
+        return _Steps(of, x, y, Optim.build(optimizer, of, settings))
+
+
+class _Steps:
+    def __init__(
+        self, model: nn.Module, x: torch.Tensor, y: torch.Tensor, optimizer: torch.optim.Optimizer
+    ) -> None:
+        self._model, self._x, self._y, self._optimizer = model, x, y, optimizer
+
+    def run(self, count: int) -> None:
+        for _ in range(count):
+            self._optimizer.zero_grad()
+            nn.functional.cross_entropy(self._model(self._x), self._y).backward()
+            self._optimizer.step()
 
 
 class Image(Spec):
@@ -205,8 +246,10 @@ class BatchList(Spec):
 
     @staticmethod
     def build(pairs: list[tuple[torch.Tensor, torch.Tensor]], elsewhere: bool) -> Any:
-        kind = Elsewhere if elsewhere else torch.Tensor
-        return [(x.as_subclass(kind), y.as_subclass(kind)) for x, y in pairs]
+        if not elsewhere:
+            return list(pairs)
+        watch_conversions()
+        return [(x.as_subclass(Elsewhere), y.as_subclass(Elsewhere)) for x, y in pairs]
 
 
 class CharTrainer(Spec):

@@ -300,9 +300,10 @@ def test_the_drawing_shows_every_figure_once(tmp_path):
 # --- what a calibration rests on ------------------------------------------------------------------
 
 
-def key(course, *, on_gpu: bool = False) -> str:
+def key(course, *, on_gpu: bool = False, stand_in: bool = False) -> str:
     [check] = [check for check in collected(course) if check.id == CHECK]
-    return calibration_source.source_key(course.exercise("follow"), check, on_gpu=on_gpu)
+    data = calibration_source.DataInUse("some text", "0" * 64, stand_in)
+    return calibration_source.source_key(course.exercise("follow"), check, data, on_gpu=on_gpu)
 
 
 @pytest.mark.parametrize(
@@ -328,17 +329,18 @@ def test_the_key_changes_with_what_a_figure_depends_on(tmp_path, file, old, new,
     assert (key(course) == before) is same
 
 
-def test_a_gpus_recipe_counts_on_a_gpu_only(tmp_path):
-    """Another one leaves what was measured on the CPU valid, and makes the GPU's figures stale."""
+@pytest.mark.parametrize(("recipe", "where"), [("gpu", "on_gpu"), ("stand_in", "stand_in")])
+def test_a_recipe_for_elsewhere_counts_there_only(tmp_path, recipe, where):
+    """Another one for GPUs, or for stand-ins, makes stale what was measured there, and nothing else."""
     course = text_course.make(tmp_path)
     path = tmp_path / "solutions" / "follow" / "checks" / "visible" / "test_visible.py"
-    text, cpu, gpu = path.read_text(), [key(course)], [key(course, on_gpu=True)]
-    for recipe in ('{"epochs": 9}', '{"epochs": 10}'):
-        path.write_text(text.replace("**RECIPE", f"**RECIPE, gpu={recipe}"))
-        cpu.append(key(course))
-        gpu.append(key(course, on_gpu=True))
-    assert len(set(cpu)) == 1
-    assert len(set(gpu)) == 3
+    text, here, there = path.read_text(), [key(course)], [key(course, **{where: True})]
+    for arguments in ('{"epochs": 9}', '{"epochs": 10}'):
+        path.write_text(text.replace("**RECIPE", f"**RECIPE, {recipe}={arguments}"))
+        here.append(key(course))
+        there.append(key(course, **{where: True}))
+    assert len(set(here)) == 1
+    assert len(set(there)) == 3
 
 
 def test_the_key_changes_with_the_training(tmp_path, monkeypatch):

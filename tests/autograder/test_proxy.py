@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from dlgrade.errors import GraderFault
+from dlgrade.module_layout import Layout
 from dlgrade.outcome import CheckFailed, StudentRaised, Violation
 from dlgrade.process import Deadline
-from dlgrade.proxy import Channel, Layout, LocalPeer, RemoteModule, RemoteObject, Subject, read, repeated
-from dlgrade.specs import Batches, Image, Optim, Toy
+from dlgrade.proxy import Channel, LocalPeer, RemoteModule, RemoteObject, Subject, read, repeated
+from dlgrade.specs import Batches, Image, Optim, Steps, Toy
 
 SOURCE = '''
 import random
@@ -350,6 +351,24 @@ def test_specs_are_built_once_and_read_back(subject, direct):
     assert all(torch.equal(found[name], value) for name, value in model.state_dict().items())
     assert not torch.equal(found["0.weight"], start["0.weight"])
     assert subject.side(Image(torch.zeros(4, 6, 3, dtype=torch.uint8))) == 6
+
+
+def test_steps_train_as_a_loop_in_the_check_would(subject):
+    """Twenty steps in one request leave the same parameters and logits, and move both."""
+    inside, outside = (subject.build("Net", 3) for _ in range(2))
+    outside.load_state_dict(start := inside.state_dict())
+    x, y = torch.randn(6, 5), torch.randint(0, 3, (6,))
+    subject.method(Steps(of=inside, x=x, y=y, optimizer="SGD", lr=0.1), "run", 20)
+    optimizer = torch.optim.SGD(outside.parameters(), lr=0.1)
+    for _ in range(20):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(outside(x), y).backward()
+        optimizer.step()
+    moved = inside.state_dict()
+    for name, value in outside.state_dict().items():
+        assert torch.allclose(moved[name], value, atol=1e-6), name
+    assert not torch.equal(moved["fc.weight"], start["fc.weight"])
+    assert torch.allclose(inside(x), outside(x), atol=1e-6)
 
 
 def test_the_students_exception_arrives_with_their_frames_only(subject):

@@ -9,7 +9,7 @@ from torch import nn
 from dlgrade import compare, structure
 from dlgrade.elsewhere import Elsewhere
 from dlgrade.outcome import CheckFailed, StudentRaised
-from dlgrade.specs import Batches, Toy
+from dlgrade.specs import Batches, BatchList, Toy
 
 
 def built(*layers):
@@ -73,6 +73,21 @@ def test_batches_elsewhere_must_be_moved():
         model(moved)
     with pytest.raises(RuntimeError, match="same device"):
         nn.functional.cross_entropy(model(inputs.to("cpu")), labels)
+
+
+def test_every_way_to_name_a_device_brings_a_batch_over():
+    """`torch.as_tensor(x, device=...)` and its like do as well as `.to`; without a device nothing moves."""
+    [(inputs, labels)] = BatchList.build([(torch.ones(4, 2), torch.zeros(4))], elsewhere=True)
+    here = torch.ones(4, 2)
+    for convert in (torch.as_tensor, torch.asarray):
+        moved = convert(inputs, device=torch.device("cpu"))
+        assert type(moved) is torch.Tensor
+        assert (moved + here).tolist() == [[2.0, 2.0]] * 4
+    with pytest.raises(RuntimeError, match="same device"):
+        torch.as_tensor(inputs) + here
+    with torch.device("cpu"), pytest.raises(RuntimeError, match="same device"):
+        inputs + here
+    assert type(labels.to("cpu")) is torch.Tensor
 
 
 def test_a_scalar_may_meet_a_tensor_elsewhere():

@@ -21,9 +21,9 @@ with atheris.instrument_imports(include=["dlgrade"]):
     from dlgrade.archives import source_files
     from dlgrade.declaration import load_public
     from dlgrade.errors import CourseError, SubmissionError
+    from dlgrade.module_layout import Layout
     from dlgrade.notebook_source import notebook_text
     from dlgrade.outcome import Violation
-    from dlgrade.proxy import Layout
     from dlgrade.source import decode_source, outline
     from dlgrade.tree import Decoder
 

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from dlgrade import wire
 from dlgrade.errors import SubmissionError
+from dlgrade.module_layout import Layout
 from dlgrade.notebook_source import notebook_text
 from dlgrade.outcome import Violation
-from dlgrade.proxy import Layout
 from dlgrade.source import decode_source, missing_parts, outline
 from dlgrade.tree import Decoder, Encoder
 
