@@ -162,7 +162,7 @@ def _problem(entry: Mapping[str, Any] | None, data: DataInUse, source: str) -> s
         return "was never measured"
     if entry.get("source") != source:
         return "was measured on another answer, check or training"
-    if not data.stand_in and entry["checksum"] != data.checksum:
+    if not data.varies and entry["checksum"] != data.checksum:
         return "was measured on other data of this name"
     return None
 

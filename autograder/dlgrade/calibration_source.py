@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from typing import Any, Final
 from dlgrade import datasets
 from dlgrade.checks import Check
 from dlgrade.datasets import registry, standins
+from dlgrade.datasets.records import Dataset
 from dlgrade.exercise import Exercise
 from dlgrade.units import SourceFile, free_names, split
 
@@ -32,29 +33,32 @@ class DataInUse:
     """The data set, and encoder, that a check of this name trains on here.
 
     checksum: of a stand-in, of its recipe, whatever the seed of a run.
+    varies: with the version of Python, as prose from its documentation does.
     """
 
     title: str
     checksum: str
     stand_in: bool
+    varies: bool = False
 
 
 def data_in_use(name: str) -> DataInUse:
     """What the name of a check's data stands for here: stored data, or stand-ins."""
-    opened = [datasets.open_(part, seed=0) for part in name.split("+")]
-    return DataInUse(
-        " with ".join(dataset.title for dataset in opened),
-        "+".join(dataset.checksum for dataset in opened),
-        any(dataset.is_standin for dataset in opened),
-    )
+    return _described([datasets.open_(part, seed=0) for part in name.split("+")])
 
 
 def stand_in(name: str) -> DataInUse:
     """What the name stands for where nothing was imported."""
     entries = [registry.entry(part) for part in name.split("+")]
-    generated = [standins.open_standin(entry.name, entry.standin, seed=0) for entry in entries]
+    return _described([standins.open_standin(entry.name, entry.standin, seed=0) for entry in entries])
+
+
+def _described(opened: Sequence[Dataset]) -> DataInUse:
     return DataInUse(
-        " with ".join(entry.standin for entry in entries), "+".join(d.checksum for d in generated), True
+        " with ".join(dataset.title for dataset in opened),
+        "+".join(dataset.checksum for dataset in opened),
+        any(dataset.is_standin for dataset in opened),
+        any(dataset.is_standin and registry.entry(dataset.name).kind == "text" for dataset in opened),
     )
 
 

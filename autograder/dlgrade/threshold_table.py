@@ -18,7 +18,7 @@ BEGIN: Final = "<!-- thresholds: written by 'dlgrade calibrate --table' -->"
 END: Final = "<!-- end of thresholds -->"
 HEAD: Final = (
     "| exercise, check and data | full answer and correct variants: mean ± sd (lowest to highest), seeds |"
-    " threshold | a correct answer fails | near misses: mean, power | one run |"
+    " threshold | a correct answer fails | near misses: mean, power | one training |"
 )
 
 
@@ -88,8 +88,15 @@ def _cells(
         f"{side} {shown(entry['threshold'])}{unit}{kind}",
         f"{entry['false_fail']:.1g} of decisions" if "false_fail" in entry else "not known",
         "<br>".join(_near_miss(mistake, found, shown, unit) for mistake, found in near.items()) or "none",
-        f"{entry['seconds']:.0f} s, {entry['device']}",
+        _cost(entry),
     ]
+
+
+def _cost(entry: Mapping[str, Any]) -> str:
+    """What a training of the answer takes: processor or GPU time, which other work does not lengthen."""
+    if seconds := entry.get("gpu_seconds"):
+        return f"{seconds:.0f} s of {entry['device']}"
+    return f"{entry.get('cpu_seconds', 0):.0f} s of processor time"
 
 
 def _variant(name: str, values: Sequence[float], shown: Any, unit: str) -> str:

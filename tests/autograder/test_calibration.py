@@ -35,6 +35,7 @@ from dlgrade.calibration_source import DataInUse
 from dlgrade.contest import Attempt, Contest, OpenData
 from dlgrade.course import Course
 from dlgrade.curve import sparkline
+from dlgrade.datasets import standin_images
 from dlgrade.decision import HIGHER, LOWER, Rule
 from dlgrade.engine import Run, RunPlan, Zygote
 from dlgrade.errors import CourseError, GraderFault, UsageError
@@ -275,6 +276,7 @@ def test_the_table_is_written_between_its_marks(tmp_path):
     assert "written before" not in text
     assert "51.0 ± 1.0 % (50.0 to 52.0), 3 | at least 46.0 %, provisional" in text
     assert "slow: 21.0 %, at least" in text
+    assert "of processor time |" in text
     assert "No figure was measured on a GPU." in text
     file.write_text("no marks")
     with pytest.raises(UsageError, match="no place for the table"):
@@ -351,6 +353,23 @@ def test_the_key_changes_with_the_training(tmp_path, monkeypatch):
     assert key(course) == before
     monkeypatch.setitem(calibration_source.TRAINERS, "text", 99)
     assert key(course) != before
+
+
+def test_figures_on_a_stand_in_are_stale_once_another_is_drawn(tmp_path, monkeypatch):
+    """Pictures of another recipe are other data; prose that comes with Python may differ."""
+    monkeypatch.setenv("DLGRADE_DATA", str(tmp_path / "data"))
+    course = text_course.make(tmp_path / "course")
+    [found] = [check for check in collected(course) if check.id == CHECK]
+    check, data = dataclasses.replace(found, data="cifar10"), calibration_source.stand_in("cifar10")
+    source = calibration_source.source_key(course.exercise("follow"), check, data)
+    measured = measurement([0.5, 0.51, 0.52], check=CHECK, data=data, source=source)
+    calibration.store(course.exercise("follow"), [measured])
+    assert list(calibration.problems(course.exercise("follow"), [check])) == []
+    monkeypatch.setattr(standin_images, "RECIPE", 99)
+    [told] = calibration.problems(course.exercise("follow"), [check])
+    assert "was measured on other data of this name" in told
+    assert not data.varies
+    assert calibration_source.stand_in("tiny_shakespeare").varies
 
 
 # --- real runs ------------------------------------------------------------------------------------
