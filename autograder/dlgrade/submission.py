@@ -4,6 +4,7 @@ File names, file types and contents are the students' own. Nothing here follows 
 path that was named, opens a device or a pipe, or lets one unreadable submission stop the others.
 """
 
+import difflib
 import errno
 import os
 import stat
@@ -63,9 +64,24 @@ def exercise_of(path: Path, explicit: str | None, course: Course) -> Exercise:
     for name in (place.stem, place.name, *inside):
         if name in names:
             return course.exercise(name)
+    if not path.exists():
+        raise _not_found(path)
     raise UsageError(
         f"cannot tell which exercise '{printable(str(path), 200)}' answers; name it with --exercise"
         " ('dlgrade list' shows all)"
+    )
+
+
+def _not_found(path: Path) -> UsageError:
+    """What to say of a path that is not there, with the nearest name beside it that is."""
+    try:
+        beside = [file.name for file in path.parent.iterdir()]
+    except OSError:
+        beside = []
+    near = difflib.get_close_matches(path.name, beside, n=1)
+    meant = f"; did you mean '{printable(str(path.with_name(near[0])), 200)}'?" if near else ""
+    return UsageError(
+        f"'{printable(str(path), 200)}' not found; expected a .py, an .ipynb or a folder{meant}"
     )
 
 
@@ -86,7 +102,7 @@ class Cohort:
         self.left_out: Sequence[str] = ()
         shown = printable(str(path), 200)
         if not path.exists():
-            raise UsageError(f"'{shown}' not found; expected a .py, an .ipynb or a folder")
+            raise _not_found(path)
         self._root = path.resolve()  # a link that the user names is followed, one inside a submission never
         if not path.is_dir():
             owner = owner_of(self._root.parent, exercise.id)

@@ -103,6 +103,8 @@ def refused(done, code: int = 2) -> str:
         (("grade", "tinny", "."), "exercise 'tinny' not found; did you mean 'tiny'?"),
         (("start", "tinny"), "exercise 'tinny' not found; did you mean 'tiny'?"),
         (("check", "nowhere/tiny.py"), "'nowhere/tiny.py' not found; expected a .py, an .ipynb or a folder"),
+        (("check", "nowhere.py"), "'nowhere.py' not found; expected a .py, an .ipynb or a folder"),
+        (("check", "solutions/tiny/tini.py"), "did you mean 'solutions/tiny/tiny.py'?"),
         (("grade", "tiny", "nowhere"), "'nowhere' not found"),
         (("check", "solutions/tiny/README.md"), "is neither a .py nor an .ipynb file"),
         (("check", "solutions"), "cannot tell which exercise 'solutions' answers; name it with --exercise"),
