@@ -68,7 +68,8 @@ def cifar10_cnn_learns_with_every_parameter(submission, oracle):
     "normalisation makes short trainings go further.",
 )
 def cifar10_cnn_learns_to_classify_images(submission, contest):
-    """trained on 10,000 images for three passes, it classifies images it has not seen"""
+    """after a short training on 10,000 images it classifies images it has not seen"""
+    # Networks without normalisation need a lower rate and two more passes to learn the stand-in.
     contest.decide(
         submission,
         "Cifar10CNN",
@@ -77,5 +78,6 @@ def cifar10_cnn_learns_to_classify_images(submission, contest):
         epochs=3,
         batch_size=128,
         max_lr=0.01,
+        stand_in={"epochs": 5, "max_lr": 4e-3},
         gpu={"limit": 50_000, "epochs": 12, "batch_size": 512},
     )
