@@ -306,8 +306,11 @@ class _Page:
             return self._command("Next: mend this, then", "")
         for name, results in self._parts():
             if any(check.verdict != PASSED for check in results):
-                verb = "write" if all(check.verdict == MISSING for check in results) else "mend"
-                return self._command(f"Next: {verb} {name}, then", f" --part {name}")
+                if all(check.verdict == MISSING for check in results):
+                    return self._command(
+                        f"Next: write {self._to_write(name, results)}, then", f" --part {name}"
+                    )
+                return self._command(f"Next: mend {name}, then", f" --part {name}")
         tiers = {check.id: check.tier for check in self._view.checks}
         later = [c for c in self._report.checks if c.verdict == DEFERRED and tiers.get(c.id) != "quick"]
         if self._view.part is not None:
@@ -316,6 +319,12 @@ class _Page:
             tier = tiers.get(later[0].id, "cpu")
             return self._command(f"Next: the checks of tier {tier}", f" --tier {tier}")
         return None
+
+    def _to_write(self, name: str, results: Sequence[CheckResult]) -> str:
+        """The part whose absence the first result tells of: the part itself, or one that it needs."""
+        told = results[0].message
+        parts = (part.name for part in self._view.exercise.parts)
+        return next((part for part in parts if told.startswith((f"{part} ", f"{part}."))), name)
 
     def _command(self, what: str, options: str) -> Text:
         return Text(what, "bold").append(f"\n      {self._view.command}{options}", "cyan")

@@ -161,6 +161,12 @@ def test_missing_parts_are_one_line_each():
     assert "Next: write first, then\n      dlgrade check demo.py --part first\n" in text
 
 
+def test_what_is_to_be_written_next_is_what_is_missing():
+    """Another part, where the part at hand waits for that one; its own check is still the command."""
+    text = page(report(result("a", "missing", message="second.forward is still the stub")))
+    assert "Next: write second, then\n      dlgrade check demo.py --part first\n" in text
+
+
 def test_deferred_checks_are_one_line_by_tier():
     """With the option that runs them; a full score then leads to it."""
     checks = [check("a"), check("b", tier="cpu"), check("c", tier="cpu"), check("d", tier="gpu")]
