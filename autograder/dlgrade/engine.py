@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,12 +20,13 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Final
 
-from dlgrade import decision, hints, sandbox, scratch, zygote
+from dlgrade import decision, hints, sandbox, zygote
 from dlgrade.checks import Check
 from dlgrade.errors import GraderFault, SubmissionError
 from dlgrade.exercise import Exercise
 from dlgrade.outcome import INTERNAL
 from dlgrade.report import CheckResult, Report
+from dlgrade.run_folder import RunFolder
 from dlgrade.runsettings import RunSettings
 from dlgrade.submission import Submission
 
@@ -169,10 +169,9 @@ class Run:
 
     def __init__(self, zygote: Zygote, plan: RunPlan) -> None:
         self._plan = plan
-        self._folder = tempfile.TemporaryDirectory(prefix="dlgrade-", ignore_cleanup_errors=True)
-        Path(self._folder.name).chmod(0o711)  # workers pass through it to what they were granted
+        self._folder = RunFolder()
         self._control = zygote.start_checker()
-        self._control.send(json.dumps({"run": request_of(plan, self._folder.name)}).encode())
+        self._control.send(json.dumps({"run": request_of(plan, str(self._folder.path))}).encode())
         try:
             self.checks, self.ready = collected(self._messages())
             self._control.settimeout(None)
@@ -197,8 +196,7 @@ class Run:
     def close(self) -> None:
         """End the checker and remove the run's folder."""
         self._control.close()
-        scratch.remove(Path(self._folder.name))  # what a worker left in it may be deeper than Python recurses
-        self._folder.cleanup()
+        self._folder.close()
 
     def grade(
         self,

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from dlgrade.engine import RunPlan, Zygote, job_of, policy_of
 from dlgrade.errors import GraderFault
 from dlgrade.grading import Grading, Knowledge
 from dlgrade.process import Budget
+from dlgrade.run_folder import RunFolder
 from dlgrade.runsettings import PUBLISHED_SEED, RunSettings
 from dlgrade.submission import exercise_of, find_submissions
 from dlgrade.submitted import Job, Workers
@@ -46,10 +45,9 @@ class PlainSession:
         settings = RunSettings("quick", PUBLISHED_SEED, mode=probing.strongest("none"))
         self._zygote = Zygote(exercise.preload)
         self._zygote.wait()
-        self._folder = tempfile.TemporaryDirectory(prefix="dlgrade-", ignore_cleanup_errors=True)
-        os.chmod(self._folder.name, 0o711)  # noqa: PTH101  workers pass through it to their scratch folder
+        self._folder = RunFolder()
         policy = policy_of(RunPlan(exercise, settings, hidden=False))
-        scratch = Path(self._folder.name) / "scratch"
+        scratch = self._folder.path / "scratch"
         scratch.mkdir()
         self._workers = Workers(
             forked_by(self._zygote.control),
@@ -72,7 +70,7 @@ class PlainSession:
     def close(self) -> None:
         self._workers.close()
         self._zygote.close()
-        self._folder.cleanup()
+        self._folder.close()
 
 
 SESSION = pytest.StashKey[PlainSession]()

@@ -12,16 +12,13 @@ import os
 import queue
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final
 
-from dlgrade import scratch
 from dlgrade.checks import Check
 from dlgrade.engine import (
     IDLE_SECONDS,
@@ -39,6 +36,7 @@ from dlgrade.engine import (
     request_of,
 )
 from dlgrade.report import Report
+from dlgrade.run_folder import RunFolder
 from dlgrade.submission import Submission
 
 SWITCH: Final = "DLGRADE_SPAWN"
@@ -72,7 +70,7 @@ class SpawnedRun:
 
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
-        self._folder = tempfile.TemporaryDirectory(prefix="dlgrade-", ignore_cleanup_errors=True)
+        self._folder = RunFolder()
         self.checks: list[Check] = []
         self.ready: dict[str, Any] = {}
         self._start()
@@ -97,7 +95,7 @@ class SpawnedRun:
         reader = threading.Thread(target=_read_lines, args=[self._process.stdout, self._lines], daemon=True)
         reader.start()
         try:
-            self._send({"run": request_of(self._plan, self._folder.name)})
+            self._send({"run": request_of(self._plan, str(self._folder.path))})
             self.checks, self.ready = collected(self._messages())
         except BaseException:
             self.close()
@@ -172,8 +170,7 @@ class SpawnedRun:
     def close(self) -> None:
         """End the checker and remove the run's folder."""
         self._stop()
-        scratch.remove(Path(self._folder.name))
-        self._folder.cleanup()
+        self._folder.close()
 
 
 def _read_lines(stream: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:

@@ -136,7 +136,7 @@ def grade(places: Places, attacks: list[Attack], *, mode: str, tier: str, jobs: 
             for report in run.grade(handed_in, jobs=jobs):
                 reports[report.submission.split("/")[0]] = report
             left = [*_processes(zygote), *_shared_memory().difference(shared)]
-            left += [path.name for path in Path(run._folder.name).glob("scratch-*")]
+            left += [path.name for path in run._folder.path.glob("scratch-*")]
     longest = max(report.seconds for report in reports.values())
     return Outcome(reports, places.digest() != untouched, left, longest)
 
