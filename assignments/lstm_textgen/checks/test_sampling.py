@@ -13,7 +13,7 @@ from dlgrade.observation import observe
 from dlgrade.specs import CharToy, Letters, local
 
 ALPHABET = "dgb eacf"  # in no order, so that only the vocabulary knows the numbers
-DRAWS = 300
+DRAWS = 400
 CHANCE = 2e-8  # of failing a correct answer, for each comparison of frequencies
 
 LAWS = {  # what next-character probabilities may have been drawn from
@@ -163,15 +163,22 @@ def sample_draws_from_the_softmax_at_the_temperature(submission, oracle):
         logits = logits_before(local(toy).eval(), prime + added)[len(prime) - 1 :]
         found.append((temperature, logits, torch.tensor([ALPHABET.index(character) for character in added])))
     likelihoods = [log_likelihoods(*draws) for draws in found]
-    observe("which law fits all draws best", torch.stack(likelihoods).sum(0).argmax().double())
+    together = torch.stack(likelihoods).sum(0)
+    observe("which law fits all draws best", together.argmax().double())
     for (temperature, logits, ids), values in zip(found, likelihoods, strict=True):
-        compare.chance((len(LAWS) - 1) * CHANCE)
-        compare.require(
-            float(values.max() - values[0]) <= -math.log(CHANCE),
-            f"at temperature {temperature:g} the draws do not follow softmax(logits / temperature)",
-        )
+        follows_the_first_law(values, f"at temperature {temperature:g}")
         shares, order = (logits / temperature).softmax(-1).sort(descending=True)
         fits(order[:, 0] == ids, shares[:, 0], f"at temperature {temperature:g} the likeliest character")
+    follows_the_first_law(together, "at three temperatures together")
+
+
+def follows_the_first_law(likelihoods, where):
+    """Require no other law to fit the draws far better than softmax(logits / temperature)."""
+    compare.chance((len(LAWS) - 1) * CHANCE)
+    compare.require(
+        float(likelihoods.max() - likelihoods[0]) <= -math.log(CHANCE),
+        f"{where} the draws do not follow softmax(logits / temperature)",
+    )
 
 
 def log_likelihoods(temperature, logits, ids):
