@@ -20,8 +20,9 @@ from dlgrade.fingerprints import load_checks
 from dlgrade.grading import Knowledge
 from dlgrade.observation import recording
 from dlgrade.outcome import FAILED, PASSED, Outcome, StudentRaised
+from dlgrade.peer import LocalPeer
 from dlgrade.process import Deadline
-from dlgrade.proxy import Channel, LocalPeer
+from dlgrade.proxy import Channel
 from dlgrade.source import missing_parts, outline
 from dlgrade.submission import Submission, find_submissions
 from dlgrade.submitted import Answer

@@ -23,7 +23,7 @@ from dlgrade.layouts import Layouts
 from dlgrade.observation import Seen
 from dlgrade.oracle import Oracle, RecordingPeer
 from dlgrade.outcome import PASSED
-from dlgrade.proxy import LocalPeer
+from dlgrade.peer import LocalPeer
 from dlgrade.runsettings import PUBLISHED_SEED
 from dlgrade.submitted import local_answer
 

@@ -28,7 +28,7 @@ from dlgrade.outcome import (
     StudentRaised,
     Unmappable,
 )
-from dlgrade.proxy import LocalPeer
+from dlgrade.peer import LocalPeer
 from dlgrade.report import CheckResult
 from dlgrade.runsettings import PUBLISHED_SEED, RunSettings
 from dlgrade.submitted import Answer, Workers, local_answer

@@ -19,8 +19,9 @@ import torch
 from dlgrade import formula, recorded, wire
 from dlgrade.errors import GraderFault
 from dlgrade.observation import Observation, Seen
+from dlgrade.peer import Header, LocalPeer, Peer
 from dlgrade.process import Deadline
-from dlgrade.proxy import Channel, Header, LocalPeer, Peer, RemoteModule, Subject
+from dlgrade.proxy import Channel, RemoteModule, Subject
 from dlgrade.tree import Buffers
 
 PATIENCE: Final = Deadline(3600.0)

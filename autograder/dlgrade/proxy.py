@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,42 +22,14 @@ from torch import nn
 from dlgrade import formula, wire
 from dlgrade.backward import Attach, Graph
 from dlgrade.display import printable
+from dlgrade.error_reports import outcome_of
 from dlgrade.errors import GraderFault
-from dlgrade.host import Host
 from dlgrade.module_layout import Entry, Layout
-from dlgrade.outcome import CheckFailed, Frame, OutOfMemory, StudentRaised, Violation
+from dlgrade.outcome import CheckFailed, Violation
+from dlgrade.peer import Header, Peer
 from dlgrade.process import Deadline
 from dlgrade.specs import Spec
-from dlgrade.tree import Buffers, Decoder, Encoder, replace_tensors
-
-Header = dict[str, Any]
-
-
-class Peer(Protocol):
-    """Anything that answers one request with one reply."""
-
-    def exchange(
-        self, header: Header, buffers: Buffers, caps: wire.Caps, deadline: Deadline
-    ) -> tuple[Header, Buffers]: ...
-
-
-class LocalPeer:
-    """A host in this process, for code that is trusted: the reference and the mistakes."""
-
-    def __init__(self, name: str, source: str) -> None:
-        self._host = Host(name)
-        reply, _ = self._host.answer(
-            {"id": 0, "seed": 0, "op": "load", "source": {"s": 0}}, [source.encode()]
-        )
-        if "error" in reply:
-            raise GraderFault(f"{name} cannot be loaded: {reply['error']}")
-
-    def exchange(
-        self, header: Header, buffers: Buffers, caps: wire.Caps, deadline: Deadline
-    ) -> tuple[Header, Buffers]:
-        copies = [bytearray(buffer) for buffer in buffers]  # what the other side writes to is its own
-        reply, out = self._host.answer(header, copies)
-        return reply, [bytearray(buffer) for buffer in out]
+from dlgrade.tree import Decoder, Encoder, replace_tensors
 
 
 class Channel:
@@ -109,7 +81,7 @@ class Channel:
         deadline = deadline or self.deadline
         reply, out = self.peer.exchange(header, buffers, caps, deadline)
         if "error" in reply:
-            raise _outcome(reply["error"], deadline.doing, self._limits)
+            raise outcome_of(reply["error"], deadline.doing, self._limits)
         if not self.drift:
             reply.pop("drift", None)  # a tolerance is the reference's to ask for, never the answer's
         decoder = Decoder(out, self._remote)
@@ -239,42 +211,6 @@ def _spelled(target: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, 
     shown = [repr(value) if isinstance(value, int | float) else "..." for value in args]
     shown += [f"{key}={value!r}" for key, value in kwargs.items() if isinstance(value, int | float)]
     return f"{name}({', '.join(shown)})"
-
-
-_LIMITS: Final = {  # kinds of errors by which a worker reports a limit, and how to say it
-    "memory": ("memory_bytes", "memory"),
-    "scratch": ("scratch_bytes", "temporary files"),
-    "threads": ("threads", "threads"),
-    "files": ("open_files", "open files"),
-}
-
-
-def _outcome(error: Any, doing: str, limits: Mapping[str, Any]) -> Exception:
-    """The outcome that a worker's error report describes; every field of it is a claim."""
-    if not isinstance(error, dict):
-        return Violation("an error came without a description")
-    message, kind = str(error.get("message", ""))[:4000], error.get("kind")
-    if kind == "unsendable":
-        return CheckFailed(f"the result cannot be graded: {message}")
-    if isinstance(kind, str) and kind in _LIMITS:
-        setting, what = _LIMITS[kind]
-        sentence = f"used more than {_amount(limits.get(setting), what)} while {doing}: {message}"
-        return OutOfMemory(f"out of memory: {sentence}") if kind == "memory" else Violation(sentence)
-    given = error.get("frames")
-    frames = tuple(
-        Frame(frame[0], str(frame[1])[:100], str(frame[2])[:200])
-        for frame in (given if isinstance(given, list) else [])[:8]
-        if isinstance(frame, list) and len(frame) == 3 and type(frame[0]) is int
-    )
-    return StudentRaised(str(error.get("type", "Exception"))[:100], message, frames)
-
-
-def _amount(limit: Any, what: str) -> str:
-    if not isinstance(limit, int):
-        return f"the {what} there is"
-    if what not in ("memory", "temporary files"):
-        return f"{limit} {what}"
-    return f"{limit / (1 << 30):.3g} GB of {what}" if limit >= 1 << 30 else f"{limit >> 20} MB of {what}"
 
 
 class RemoteObject:

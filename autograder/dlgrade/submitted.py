@@ -16,8 +16,9 @@ from dlgrade import formula, layouts
 from dlgrade.children import Launcher, WorkerSettings
 from dlgrade.errors import GraderFault
 from dlgrade.outcome import CheckFailed, Outcome, PartMissing, Unmappable
+from dlgrade.peer import Peer
 from dlgrade.process import Budget, Deadline, Usage, WorkerProcess
-from dlgrade.proxy import Channel, Peer, RemoteModule, RemoteObject, Subject
+from dlgrade.proxy import Channel, RemoteModule, RemoteObject, Subject
 from dlgrade.specs import Spec
 
 

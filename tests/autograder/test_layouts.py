@@ -8,8 +8,9 @@ import torch
 from dlgrade import layouts
 from dlgrade.observation import recording
 from dlgrade.outcome import Unmappable
+from dlgrade.peer import LocalPeer
 from dlgrade.process import Deadline
-from dlgrade.proxy import Channel, LocalPeer, Subject
+from dlgrade.proxy import Channel, Subject
 
 STACKED = ({"stacked": ["queries", "keys", "values"]},)
 

@@ -7,8 +7,9 @@ from torch import nn
 from dlgrade.errors import GraderFault
 from dlgrade.module_layout import Layout
 from dlgrade.outcome import CheckFailed, StudentRaised, Violation
+from dlgrade.peer import LocalPeer
 from dlgrade.process import Deadline
-from dlgrade.proxy import Channel, LocalPeer, RemoteModule, RemoteObject, Subject, read, repeated
+from dlgrade.proxy import Channel, RemoteModule, RemoteObject, Subject, read, repeated
 from dlgrade.specs import Batches, Image, Optim, Steps, Toy
 
 SOURCE = '''

@@ -6,8 +6,9 @@ from torch import nn
 
 from dlgrade import structure
 from dlgrade.outcome import CheckFailed
+from dlgrade.peer import LocalPeer
 from dlgrade.process import Deadline
-from dlgrade.proxy import Channel, LocalPeer, Subject
+from dlgrade.proxy import Channel, Subject
 
 
 def normal(*shape, seed=0):

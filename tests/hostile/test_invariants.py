@@ -14,8 +14,9 @@ from dlgrade.engine import Run, RunPlan, Zygote
 from dlgrade.errors import GraderFault
 from dlgrade.grading import Grading
 from dlgrade.outcome import VERDICTS, Violation
+from dlgrade.peer import LocalPeer
 from dlgrade.process import Deadline
-from dlgrade.proxy import Channel, LocalPeer, Subject
+from dlgrade.proxy import Channel, Subject
 from dlgrade.report import Report
 from dlgrade.runsettings import RunSettings
 from dlgrade.submission import Submission
