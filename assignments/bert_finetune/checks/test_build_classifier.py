@@ -144,8 +144,6 @@ def classifier_returns_logits(submission, oracle):
 )
 def finetuned_bert_classifies_reviews(submission, contest):
     """fine-tuned on 3,000 phrases of film reviews, it tells praise from blame in sentences it has not seen"""
-    # The stand-in encoder was never pretrained, so it has to learn more than a head, and from its beginning.
-    untrained = {"limit": 6000, "epochs": 3, "batch_size": 32, "max_lr": 2e-3}
     contest.decide(
         submission,
         "build_classifier",
@@ -153,6 +151,7 @@ def finetuned_bert_classifies_reviews(submission, contest):
         epochs=1,
         batch_size=16,
         max_lr=1e-4,
-        stand_in=untrained,
+        # The stand-in encoder was never pretrained, so all of it has to learn, from the beginning.
+        stand_in={"limit": 6000, "epochs": 6, "batch_size": 32, "max_lr": 1e-3},
         gpu={"limit": 70_000, "batch_size": 32},  # all of SST-2
     )
