@@ -6,6 +6,7 @@ never the expected values themselves.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -179,14 +180,33 @@ def chance(probability: float) -> None:
 def frequency(successes: int, trials: int, probability: float, *, what: str) -> None:
     """Require a count to fit a binomial law, at a chance of at most 1e-6 of failing a correct answer.
 
-    By Hoeffding's inequality |successes/trials - p| exceeds sqrt(ln(2/c) / (2 trials)) with chance at most c.
+    Counts are accepted from the first to the last whose tail, added up exactly, is above half of that chance.
     """
-    margin = math.sqrt(math.log(2 / RARE) / (2 * trials))
+    least, most = _binomial_bounds(trials, probability, RARE / 2)
     chance(RARE)
-    if abs(successes / trials - probability) > margin:
+    if not least <= successes <= most:
         raise CheckFailed(
-            f"{what} happened in {successes} of {trials} trials, expected {probability:.3g} +- {margin:.2g}"
+            f"{what} happened in {successes} of {trials} trials, expected {least} to {most} "
+            f"at a probability of {probability:.3g}"
         )
+
+
+def _binomial_bounds(trials: int, probability: float, tail: float) -> tuple[int, int]:
+    """The smallest and the largest count with more than `tail` of a binomial law at or beyond them."""
+    masses = [
+        math.exp(
+            math.lgamma(trials + 1)
+            - math.lgamma(count + 1)
+            - math.lgamma(trials - count + 1)
+            + count * math.log(probability)
+            + (trials - count) * math.log1p(-probability)
+        )
+        for count in range(trials + 1)
+    ]
+    below, above = list(itertools.accumulate(masses)), list(itertools.accumulate(reversed(masses)))
+    least = next(count for count, mass in enumerate(below) if mass > tail)
+    most = trials - next(count for count, mass in enumerate(above) if mass > tail)
+    return least, most
 
 
 def _kind(value: Any) -> str:

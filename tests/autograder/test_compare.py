@@ -1,6 +1,8 @@
 """Comparisons that cannot be fooled, and sentences that do not give the values away."""
 
 import math
+from fractions import Fraction
+from math import comb
 
 import numpy as np
 import pytest
@@ -75,15 +77,29 @@ def test_numbers_are_compared_whether_python_or_tensor():
 
 
 def test_frequency_states_and_keeps_its_chance():
-    """The margin follows Hoeffding's inequality at one in a million, and the chance is recorded."""
+    """Refused counts together are one in a million at most, and one count more on a side is too many."""
+    assert "heads happened in 3 of 400 trials" in sentence(compare.frequency, 3, 400, 0.5, what="heads")
     with observation.recording() as seen:
-        compare.frequency(5000, 10000, 0.5, what="heads")
+        compare.frequency(200, 400, 0.5, what="heads")
     assert seen.chance == pytest.approx(1e-6)
-    margin = math.sqrt(math.log(2e6) / 20000)
-    compare.frequency(int(10000 * (0.5 + margin * 0.99)), 10000, 0.5, what="heads")
-    assert "heads happened in" in sentence(
-        compare.frequency, int(10000 * (0.5 + margin * 1.02)), 10000, 0.5, what="heads"
-    )
+    for trials, probability in ((400, Fraction(1, 2)), (180, Fraction(1, 5))):
+        law = [
+            comb(trials, count) * probability**count * (1 - probability) ** (trials - count)
+            for count in range(trials + 1)
+        ]
+        accepted = [n for n in range(trials + 1) if accepts(n, trials, float(probability))]
+        least, most = accepted[0], accepted[-1]
+        assert accepted == list(range(least, most + 1))
+        assert sum(law[:least]) <= 0.5e-6 < sum(law[: least + 1])
+        assert sum(law[most + 1 :]) <= 0.5e-6 < sum(law[most:])
+
+
+def accepts(successes: int, trials: int, probability: float) -> bool:
+    try:
+        compare.frequency(successes, trials, probability, what="heads")
+    except CheckFailed:
+        return False
+    return True
 
 
 def test_a_check_that_fails_correct_answers_too_often_is_refused():
