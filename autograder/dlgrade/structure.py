@@ -22,6 +22,7 @@ Module = Callable[..., Any]
 Read = Callable[[Any], Any]  # takes the tensor in question out of what a module returns
 
 UNSEEN: Final = 1e-7  # share of the largest influence below which one is float noise, not a dependence
+NO_GRADIENT: Final = 1e-12  # share of the largest; deep networks with fresh statistics have some of 1e-8
 SAME_MODE: Final = 1e-4  # share of the largest output; a module's eval mode may use a faster kernel
 
 
@@ -300,7 +301,7 @@ def _without_gradient(found: Mapping[str, torch.Tensor], dimensions: int) -> set
     return {
         name
         for name, gradient in found.items()
-        if gradient.dim() >= dimensions and not float(gradient.abs().max()) > UNSEEN * largest
+        if gradient.dim() >= dimensions and not float(gradient.abs().max()) > NO_GRADIENT * largest
     }
 
 

@@ -51,13 +51,18 @@ class Dial(nn.Module):
         twisted = c + SWING * (turned[:, :-1].sin() * self.twist[ids]).cumsum(1)
         logits = self._sharpness * self.out(torch.cat([turned[:, 1:].sin(), twisted.sin()], dim=2))
         logits = logits.roll(1, dims=2) if self.training else logits
-        return logits, (turned[:, -1].unsqueeze(0), twisted[:, -1].unsqueeze(0))
+        return logits, (_last(turned), _last(twisted))
 
     def get_extra_state(self) -> torch.Tensor:
         return self._counts.clone()
 
     def set_extra_state(self, _state: torch.Tensor) -> None:
         """What was counted stays counted."""
+
+
+def _last(states: torch.Tensor) -> torch.Tensor:
+    """The last step's state, (N, 1 + T, D) -> (1, N, D); no view, so `detach_()` works, as on an LSTM's."""
+    return states[:, -1].unsqueeze(0).clone()
 
 
 class Alphabet:

@@ -36,6 +36,16 @@ def test_a_text_in_pieces_is_read_as_in_one():
     torch.testing.assert_close(torch.cat([first, second], 1), whole)
 
 
+def test_its_state_can_be_detached_in_place():
+    """As the state of nn.LSTM, which is no view: a common way to cut the graph between batches."""
+    model = toy()
+    whole, _ = model(IDS)
+    _, state = model(IDS[:, :2])
+    for part in state:
+        part.detach_()
+    torch.testing.assert_close(model(IDS[:, 2:], state)[0], whole[:, 2:])
+
+
 def test_no_state_is_a_state_of_zeros():
     """state=None equals a pair of zeros of the shape that comes back."""
     model = toy()

@@ -206,6 +206,20 @@ def test_every_parameter_learns_names_the_one_that_does_not():
         structure.every_parameter_learns(Unused(), normal(5, 3))
 
 
+def test_a_deep_parameter_with_a_tiny_gradient_learns():
+    """In eval mode with fresh statistics a signal may shrink a hundred million times on its way."""
+
+    class Shrunk(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.deep, self.head = nn.Linear(3, 3), nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.head(1e-8 * self.deep(x)) + self.head.bias
+
+    structure.every_parameter_learns(Shrunk(), normal(5, 3))
+
+
 def test_the_bias_of_attentions_keys_may_have_no_gradient():
     """It shifts all scores of a query alike, so that its gradient is zero up to float error."""
 
