@@ -100,7 +100,9 @@ class Host:
             leaves += _parameters(self._object(reference))
         with torch.set_grad_enabled(grad):
             if (times := header.get("times")) is None:
-                node = encoder.encode(function(*args, **kwargs))
+                result = function(*args, **kwargs)
+                own = isinstance(function, type) and isinstance(result, CONTAINERS)  # class Vocab(dict)
+                node = self._kept(result) if own else encoder.encode(result)
             else:
                 node = {"l": [encoder.encode_copy(function(*args, **kwargs)) for _ in range(times)]}
         reply: Header = {"ok": node}
@@ -164,8 +166,9 @@ class Host:
 
     def _handle(self, value: Any, _encoder: Encoder) -> Header | None:
         """A node for what must stay here: modules and other objects, but no plain containers."""
-        if isinstance(value, CONTAINERS):
-            return None
+        return None if isinstance(value, CONTAINERS) else self._kept(value)
+
+    def _kept(self, value: Any) -> Header:
         number = self._numbers.setdefault(id(value), len(self._numbers) + 1)
         self._objects[number] = value  # kept alive, so its id() stays its own
         node: Header = {"h": number, "class": type(value).__name__[:100]}

@@ -76,6 +76,14 @@ class Vocabulary:
         return torch.tensor([self.text.index(c) for c in text])
 
 
+class Index(dict):
+    def __init__(self, text):
+        super().__init__((c, i) for i, c in enumerate(text))
+
+    def encode(self, text):
+        return torch.tensor([self[c] for c in text])
+
+
 def freeze(model):
     for p in model.fc.parameters():
         p.requires_grad = False
@@ -335,6 +343,14 @@ def test_objects_stay_behind_handles(subject):
     assert len(vocabulary) == 3
     assert torch.equal(vocabulary.encode("cab"), torch.tensor([2, 0, 1]))
     assert read(vocabulary, "size") == 3
+
+
+def test_an_object_of_a_class_derived_from_a_container_keeps_its_methods(subject):
+    """What a class of the submission builds stays there, also where it is a dict or a list besides."""
+    index = subject.build("Index", "abc")
+    assert isinstance(index, RemoteObject)
+    assert len(index) == 3
+    assert torch.equal(index.encode("cab"), torch.tensor([2, 0, 1]))
 
 
 def test_specs_are_built_once_and_read_back(subject, direct):
