@@ -1,11 +1,13 @@
 """Names the mistake behind a failed check, by comparing what was seen with known wrong answers.
 
 A mistake matches when everything that both runs of the check observed agrees within tolerance, and
-something that they agree on is at least a hundred tolerances away from what the reference shows.
+something that they agree on is at least a hundred tolerances away from what the reference shows. Where
+both raised before there was any such thing, the exceptions must say the same.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,9 +15,10 @@ from typing import Any, Final
 import torch
 
 from dlgrade.observation import Observation, Seen, recording
-from dlgrade.outcome import Outcome, StudentRaised
+from dlgrade.outcome import RAISED, Outcome, StudentRaised
 
 FAR: Final = 100.0
+MAX_SAID: Final = 200
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,16 @@ def run_check(function: Callable[..., Any], fixtures: Mapping[str, Any]) -> Seen
         try:
             function(**fixtures)
         except Outcome as outcome:
-            seen.ending = ending(outcome)
+            note_ending(seen, outcome)
     return seen
 
 
-def ending(outcome: Outcome) -> str:
-    """The verdict, with the exception's type where the answer raised."""
-    return f"{outcome.verdict} {outcome.type_name}" if isinstance(outcome, StudentRaised) else outcome.verdict
+def note_ending(seen: Seen, outcome: Outcome) -> None:
+    """Keep the verdict; where the answer raised also the exception's type, and its words without numbers."""
+    seen.ending = outcome.verdict
+    if isinstance(outcome, StudentRaised):
+        seen.ending += f" {outcome.type_name}"
+        seen.said = re.sub(r"[\d.]+", "#", outcome.message)[:MAX_SAID]
 
 
 def diagnose(seen: Seen, reference: Seen, suspects: Iterable[Suspect]) -> Suspect | None:
@@ -59,7 +65,7 @@ def matches(seen: Seen, mistake: Seen, reference: Seen) -> bool:
         return False
     right = _by_name(reference)
     apart = [name for name in theirs if name not in right or not _near(theirs[name], right[name], FAR)]
-    return bool(apart) or mistake.ending.startswith("raised")
+    return bool(apart) or (mistake.ending.startswith(RAISED) and seen.said == mistake.said)
 
 
 def _by_name(seen: Seen) -> dict[str, Observation]:

@@ -226,7 +226,10 @@ class Grading:
         if not isinstance(error, Outcome | AssertionError):
             return self._result(check, INTERNAL, message=f"{type(error).__name__}: {error}"[:500], **common)
         verdict = error.verdict if isinstance(error, Outcome) else FAILED
-        seen.ending = diagnosis.ending(error) if isinstance(error, Outcome) else FAILED
+        if isinstance(error, Outcome):
+            diagnosis.note_ending(seen, error)
+        else:
+            seen.ending = FAILED
         with self.workers.excusing():  # comparing with known mistakes is our work, not the answer's
             suspect = self.knowledge.diagnose(check, function, seen)
         if suspect is not None:

@@ -28,6 +28,7 @@ class Seen:
 
     observations: list[Observation] = field(default_factory=list)
     ending: str = "passed"  # or a verdict, with the exception's type where the answer raised
+    said: str = ""  # the exception's message without its numbers
     path: str | None = None  # by name, by layout, by property
     chance: float = 0.0  # that the check fails a correct answer, as it computed it
     note: str = ""  # a sentence worth showing with any verdict

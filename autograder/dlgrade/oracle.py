@@ -136,6 +136,7 @@ def seen_to_json(seen: Seen, *, digits: int = 9) -> dict[str, Any]:
     """A run's observations as JSON numbers of so many significant digits; 17 keep every bit."""
     return {
         "ending": seen.ending,
+        "said": seen.said,
         "observations": [
             {
                 "name": observation.name,
@@ -160,7 +161,7 @@ def seen_from_json(values: Mapping[str, Any] | None) -> Seen:
         )
         for entry in values["observations"]
     ]
-    return Seen(observations, values["ending"])
+    return Seen(observations, values["ending"], values.get("said", ""))
 
 
 def _number(value: float, digits: int) -> float | str:
