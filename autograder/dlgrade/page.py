@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -98,6 +99,7 @@ def _cell(value: object) -> Html:
 # --- plots: 640 by 300 units, the axes' origin at (60, 240) ------------------------------------------------
 
 WIDTH: Final = 640
+LINE: Final = 84  # characters that fit into it
 LEFT, RIGHT, TOP, BOTTOM = 60, 620, 40, 240
 
 
@@ -174,13 +176,16 @@ def strips(
     """Rows of dots over one axis, with a vertical mark: the pieces of a drawing, and where they end.
 
     Args:
+        title: in as many lines as it takes.
         rows: (label, "one" or "two", values) of each.
         mark: its label and place.
         top: where to begin.
     """
+    heading = [_label(8, top + 16 + 17 * i, line) for i, line in enumerate(textwrap.wrap(title, LINE))]
+    top += 17 * (len(heading) - 1)
     low, at = top + 58 + ROW * len(rows), LEFT + x.at(mark[1]) * (RIGHT - LEFT)
     pieces = [
-        _label(8, top + 16, title),
+        *heading,
         Html(f'<line class="mark" x1="{at:.1f}" y1="{top + 42}" x2="{at:.1f}" y2="{low}"/>'),
         Html(f'<line class="axis" x1="8" y1="{low}" x2="{RIGHT}" y2="{low}"/>'),
     ]

@@ -25,6 +25,7 @@ from dlgrade import (
     datasets,
     decision,
     measuring,
+    page,
     planning,
     text_report,
     threshold_table,
@@ -297,6 +298,16 @@ def test_the_drawing_shows_every_figure_once(tmp_path):
     dots = [float(dot.get("cx")) for dot in svg.iter("{http://www.w3.org/2000/svg}circle")]
     assert dots[:3] == sorted(dots[:3])
     assert max(dots[3:]) < min(dots[:3])
+
+
+def test_a_long_title_takes_another_line_of_the_drawing():
+    """What does not fit beside the rest stands below it, and everything else moves down."""
+    rows, mark = [("correct answers", "one", [0.5])], ("threshold", 0.4)
+    short, end = page.strips("accuracy", page.Axis("x", 0, 1, [0, 1]), rows, mark, 0.0)
+    long, lower_end = page.strips("accuracy " * 12, page.Axis("x", 0, 1, [0, 1]), rows, mark, 0.0)
+    assert len(long) == len(short) + 1
+    assert lower_end > end
+    assert all("accuracy " * 9 not in piece.markup for piece in long)
 
 
 # --- what a calibration rests on ------------------------------------------------------------------
