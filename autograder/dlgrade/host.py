@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from dlgrade import refusals, specs, specs_text  # noqa: F401  a kind of spec is known once its module is imported
 from dlgrade.tree import Buffers, Decoder, Encoder, Unsendable, replace_tensors
@@ -203,7 +204,16 @@ class Host:
 
 
 def layout(module: nn.Module) -> Header:
-    """Names, dtypes and shapes of a module's parameters and buffers; shared parameters count once."""
+    """Names, dtypes and shapes of a module's parameters and buffers; shared parameters count once.
+
+    Raises:
+        Unsendable: a parameter or buffer of a lazy layer, which has no shape before its first call.
+    """
+    for name, value in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(value):
+            raise Unsendable(
+                f"{name} has no shape before the first call; give the layer its sizes, or call it in __init__"
+            )
     parameters = [
         [name, str(value.dtype).removeprefix("torch."), list(value.shape), bool(value.requires_grad)]
         for name, value in module.named_parameters()

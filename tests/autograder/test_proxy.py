@@ -63,6 +63,12 @@ class Several(nn.Module):
         return {"twice": 2 * x, "ids": torch.arange(3), "pair": (x * scale, [x.detach() * 3])}
 
 
+class Lazy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.LazyLinear(2)
+
+
 class Vocabulary:
     size = 3
 
@@ -416,6 +422,12 @@ def test_a_result_that_cannot_cross_fails_the_check_with_the_reason(subject):
     with pytest.raises(CheckFailed, match="dtype complex64"):
         subject.complex_result()
     assert subject.product(2, 3) == 6
+
+
+def test_a_lazy_layer_that_was_never_called_is_told_by_name(subject):
+    """It has no shape yet, and torch's own message speaks of load_state_dict."""
+    with pytest.raises(CheckFailed, match=r"fc\.weight has no shape before the first call"):
+        subject.build("Lazy")
 
 
 def test_a_second_derivative_is_refused_in_a_sentence(subject):
