@@ -10,7 +10,7 @@ class Cifar10CNN(nn.Module):
 
     Any architecture is right that fulfils `forward`, has at most PARAMETER_BUDGET parameters and
     learns. It may use batch normalisation and dropout: it is trained in train mode and judged in
-    eval mode.
+    eval mode. All parameters exist once it is built: lazy layers need a first pass in `__init__`.
 
     Args:
         num_classes: K, the number of classes.

@@ -89,18 +89,29 @@ class Batches(Spec):
         tensors: of equal first side N, such as x and y.
         batch_size: examples a batch; the last may be smaller.
         elsewhere: batches count as lying on another device, until `.to(device)` brought them over.
+        drop_last: a smaller last batch is left out, so that there are fewer examples than in the data set.
     """
 
-    def __init__(self, *tensors: torch.Tensor, batch_size: int = 4, elsewhere: bool = False) -> None:
-        super().__init__(tensors=list(tensors), batch_size=batch_size, elsewhere=elsewhere)
+    def __init__(
+        self,
+        *tensors: torch.Tensor,
+        batch_size: int = 4,
+        elsewhere: bool = False,
+        drop_last: bool = False,
+    ) -> None:
+        super().__init__(
+            tensors=list(tensors), batch_size=batch_size, elsewhere=elsewhere, drop_last=drop_last
+        )
 
     @staticmethod
-    def build(tensors: list[torch.Tensor], batch_size: int, elsewhere: bool) -> Any:
+    def build(tensors: list[torch.Tensor], batch_size: int, elsewhere: bool, drop_last: bool) -> Any:
         dataset = torch.utils.data.TensorDataset(*tensors)
         if elsewhere:
             watch_conversions()
         collate = _collate_elsewhere if elsewhere else None
-        return torch.utils.data.DataLoader(dataset, batch_size=batch_size, collate_fn=collate)
+        return torch.utils.data.DataLoader(
+            dataset, batch_size=batch_size, collate_fn=collate, drop_last=drop_last
+        )
 
 
 def _collate_elsewhere(examples: list[Any]) -> list[torch.Tensor]:

@@ -4,6 +4,7 @@ import torch
 
 from dlgrade import compare
 from dlgrade.checks import check
+from dlgrade.observation import observe
 
 SIZES = (((5, 4), (3, 2)), ((3, 7), (2, 5)), ((4, 6), (1, 1)), ((3, 5), (3, 5)))  # image, kernel
 
@@ -48,6 +49,34 @@ def convolve2d_sums_kernel_times_window(submission, oracle):
             compare.close(
                 result, oracle.convolve2d(image, kernel), what="convolve2d(image, kernel)", any_float=True
             )
+
+
+@check(
+    part="convolve2d",
+    points=1,
+    kind="property",
+    needs=("convolve2d_output_has_one_value_for_each_window",),
+    help="Compute in float64, and turn the result to float32 only if image and kernel both came as float32.",
+)
+def convolve2d_gives_float32_for_float32_and_float64_otherwise(submission, oracle):
+    """the result is float32 if image and kernel both are float32, and float64 if one of them is float64"""
+    single, double = torch.float32, torch.float64
+    types = ((single, single), (double, double), (double, single), (torch.uint8, double))
+    results = [
+        submission.convolve2d(
+            oracle.integers(4, 5, low=0, high=9).to(image).numpy(),
+            oracle.integers(2, 3, low=-4, high=5).to(kernel).numpy(),
+        )
+        for image, kernel in types
+    ]
+    results = [compare.tensor(result, what="convolve2d(image, kernel)").dtype for result in results]
+    observe(
+        "results in [float32, float64]", torch.tensor([[r == single, r == double] for r in results]).double()
+    )
+    for (image, kernel), result in zip(types, results, strict=True):
+        expected = single if image == kernel == single else double
+        what = f"convolve2d of {image} and {kernel} is {result}, expected {expected}".replace("torch.", "")
+        compare.require(result == expected, what)
 
 
 @check(

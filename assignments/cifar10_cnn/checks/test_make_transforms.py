@@ -23,8 +23,11 @@ def pair(submission):
 def apply(transform, pixels, what):
     """The transformed image of uint8 pixels (32, 32, 3), given as a PIL image."""
     result = compare.tensor(transform(Image(pixels)), what=what, shape=(3, 32, 32))
-    observe(f"is {what} floating", torch.tensor(float(result.is_floating_point())))
-    compare.require(result.is_floating_point(), f"{what} has dtype {result.dtype}, expected a floating one")
+    facts = [result.is_floating_point(), result.dtype == torch.float32]
+    observe(f"is {what} [floating, float32]", torch.tensor(facts).double())
+    compare.require(
+        facts[1], f"{what} has dtype {str(result.dtype).removeprefix('torch.')}, expected float32"
+    )
     return result.double()
 
 
@@ -36,10 +39,10 @@ def pixels_of(oracle):
     part="make_transforms",
     points=1,
     kind="shape",
-    help="Both transforms end with a floating tensor, channels first.",
+    help="Both transforms end with a float32 tensor, channels first.",
 )
 def transforms_give_float_tensors(submission, oracle):
-    """both transforms turn a PIL image into a floating tensor (3, 32, 32)"""
+    """both transforms turn a PIL image into a float32 tensor (3, 32, 32)"""
     train, test = pair(submission)
     pixels = pixels_of(oracle)
     apply(train, pixels, "the train transform of an image")

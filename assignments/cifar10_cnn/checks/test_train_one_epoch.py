@@ -1,7 +1,10 @@
 """What train_one_epoch must do to a model, and what it returns."""
 
+import torch
+
 from dlgrade import compare
 from dlgrade.checks import check
+from dlgrade.observation import advise, observe
 from dlgrade.specs import Batches, Optim, Toy
 
 
@@ -27,15 +30,25 @@ def training_moves_the_weights_as_the_reference_does(submission, oracle):
     part="train_one_epoch",
     points=2,
     kind="value",
-    help="F.cross_entropy gives the mean of one batch. How much does a last, smaller batch count?",
+    help="F.cross_entropy gives the mean of one batch. How much does a last, smaller batch count? Count the "
+    "examples of the batches: a loader may leave some of its data set out.",
 )
 def training_returns_the_mean_loss_of_the_examples(submission, oracle):
-    """it returns the mean loss per example, also when the last batch is smaller"""
-    for examples, size in ((9, 4), (7, 3), (8, 4)):
+    """it returns the mean loss per example, also when the last batch is smaller or left out"""
+    found = []
+    for examples, size, drop in ((9, 4, False), (7, 3, False), (8, 4, False), (7, 3, True)):
         x, y = oracle.normal(examples, 4).double(), oracle.integers(examples, low=0, high=3)
         toy = Toy(("Linear", 4, 3), seed=oracle.seed())
-        batches, optimizer = Batches(x, y, batch_size=size), Optim("SGD", of=toy, lr=0.5)
+        batches, optimizer = Batches(x, y, batch_size=size, drop_last=drop), Optim("SGD", of=toy, lr=0.5)
         loss = submission.train_one_epoch(toy, batches, optimizer, "cpu")
+        if isinstance(loss, torch.Tensor):
+            advise(
+                "train_one_epoch returns a tensor, the contract says float: end with .item() or float(...), "
+                "or a loss that is kept may keep its graph in memory."
+            )
         expected = oracle.train_one_epoch(toy, batches, optimizer, "cpu")
-        what = f"the loss returned for {examples} examples in batches of {size}"
+        what = f"the loss returned for {examples} examples in batches of {size}{', the last left out' * drop}"
+        found.append((compare.number(loss, what=what), expected, what))
+    observe("the losses", torch.tensor([loss for loss, *_ in found]).double())
+    for loss, expected, what in found:
         compare.close(loss, expected, what=what, rtol=1e-5, atol=1e-5)

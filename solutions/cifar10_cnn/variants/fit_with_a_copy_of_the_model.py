@@ -1,12 +1,15 @@
 """fit that keeps a deep copy of the whole model, sets the rate by hand and never calls the other parts."""
 
 import copy
+import math
 
 import torch
 import torch.nn.functional as F
 
 
 def fit(model, train_loader, val_loader, *, epochs, lr, patience, device="cpu"):
+    if min(epochs, patience) < 1:
+        raise ValueError("epochs and patience must be positive")
     model = model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=123.0)
     out = {"train_loss": [], "val_loss": [], "val_accuracy": [], "lr": [], "best_epoch": 0, "stopped": False}
@@ -38,10 +41,12 @@ def fit(model, train_loader, val_loader, *, epochs, lr, patience, device="cpu"):
         loss, accuracy = run(val_loader, False)
         out["val_loss"].append(loss)
         out["val_accuracy"].append(accuracy)
-        if best is None or loss < out["val_loss"][out["best_epoch"]]:
+        if math.isfinite(loss) and (best is None or loss < out["val_loss"][out["best_epoch"]]):
             best, out["best_epoch"] = copy.deepcopy(model), epoch
         elif epoch - out["best_epoch"] >= patience:
             out["stopped"] = True
             break
+    if best is None:
+        raise RuntimeError("the validation loss was never finite")
     model.load_state_dict(best.state_dict())
     return out

@@ -1,11 +1,13 @@
 """fit with a LambdaLR, best tensors cloned one by one and copied back in place, tensors in the history."""
 
+import math
+
 import torch
 
 
 def train_one_epoch(model, loader, optimizer, device):
     model.train()
-    total = torch.tensor(0.0, dtype=torch.float64)
+    total, seen = torch.tensor(0.0, dtype=torch.float64), 0
     for x, y in loader:
         x, y = x.to(device), y.to(device)
 
@@ -16,10 +18,14 @@ def train_one_epoch(model, loader, optimizer, device):
             return loss
 
         total += float(optimizer.step(closure).detach()) * len(y)
-    return float(total) / len(loader.dataset)
+        seen += len(y)
+    return float(total) / seen
 
 
 def fit(model, train_loader, val_loader, *, epochs, lr, patience, device="cpu"):
+    for number in (epochs, patience):
+        if number <= 0:
+            raise ValueError(number)
     model.to(device)
     optimizer = torch.optim.Adam([{"params": list(model.parameters())}], lr=lr, foreach=False)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.1 ** (epoch // 10))
@@ -34,7 +40,7 @@ def fit(model, train_loader, val_loader, *, epochs, lr, patience, device="cpu"):
         logits, labels = torch.cat([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs])
         history["val_loss"].append(torch.nn.functional.cross_entropy(logits, labels))
         history["val_accuracy"].append((logits.argmax(1) == labels).double().mean())
-        if history["val_loss"][-1] <= min(history["val_loss"]):
+        if history["val_loss"][-1] < min([math.inf, *history["val_loss"][:-1]]):
             best_epoch, waiting = epoch, 0
             kept = {
                 name: value.clone() for name, value in (*model.named_parameters(), *model.named_buffers())
@@ -44,6 +50,8 @@ def fit(model, train_loader, val_loader, *, epochs, lr, patience, device="cpu"):
         schedule.step()
         if waiting == patience:
             break
+    if not kept:
+        raise RuntimeError("no weights worth keeping")
     with torch.no_grad():
         for name, value in (*model.named_parameters(), *model.named_buffers()):
             value.copy_(kept[name])

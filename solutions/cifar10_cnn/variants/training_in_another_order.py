@@ -1,4 +1,4 @@
-"""Gradients cleared after the forward pass by setting them to None, and examples counted by the data set."""
+"""Gradients cleared after the forward pass by setting them to None, and examples counted by their losses."""
 
 import torch.nn as nn
 
@@ -15,7 +15,7 @@ def train_one_epoch(model, loader, optimizer, device):
         loss.mean().backward()
         optimizer.step()
         losses.extend(loss.tolist())
-    return sum(losses) / len(loader.dataset)
+    return sum(losses) / len(losses)
 
 
 def evaluate(model, loader, device):
@@ -29,4 +29,4 @@ def evaluate(model, loader, device):
             for x, y in loader
         ]
     model.train(was_training)
-    return sum(map(sum, hits)) / len(loader.dataset)
+    return sum(map(sum, hits)) / sum(map(len, hits))

@@ -1,4 +1,4 @@
-"""Transforms as plain functions: own flip, own rotation by grid sampling, own brightness; float64."""
+"""Transforms as plain functions: own flip, own rotation by grid sampling, own brightness; float64 inside."""
 
 import math
 
@@ -24,13 +24,13 @@ def make_transforms():
         return F.grid_sample(image[None], grid, align_corners=False, padding_mode="reflection")[0]
 
     def test(image):
-        return (pixels(image) - mean) / deviation
+        return ((pixels(image) - mean) / deviation).float()
 
     def train(image):
         image = pixels(image)
         if np.random.rand() < 0.5:
             image = image.flip(2)
         image = rotate(image) * torch.empty(()).uniform_(0.7, 1.3)
-        return (image.clamp(0, 1) - mean) / deviation
+        return ((image.clamp(0, 1) - mean) / deviation).float()
 
     return [train, test]

@@ -66,15 +66,18 @@ def cifar10_cnn_sees_the_whole_image(submission, oracle):
     points=1,
     kind="property",
     needs=("cifar10_cnn_gives_one_logit_for_each_class",),
-    help="Cross-entropy applies the softmax itself: return what the last layer gives.",
+    help="Cross-entropy applies the softmax itself: return what the last layer gives, of any sign and size.",
 )
 def cifar10_cnn_returns_logits(submission, oracle):
     """the outputs are logits, not probabilities"""
-    model = submission.build("Cifar10CNN", 10).eval()
+    model = submission.build("Cifar10CNN", 40).eval()
     images = oracle.normal(12, 3, 32, 32)
+    structure.descend(model, images)
     with torch.no_grad():
-        scores = compare.tensor(model(images), what="Cifar10CNN(10)(images)", shape=(12, 10)).double()
+        scores = compare.tensor(model(images), what="Cifar10CNN(40)(images)", shape=(12, 40)).double()
     sums = bool(((scores.sum(1) - 1).abs() < 1e-4).all())
     bounded = bool(((scores >= 0) & (scores <= 1)).all()) and float(scores.abs().max()) > 0
     observe("[rows sum to one, all in 0..1]", torch.tensor([sums, bounded]).double())
     compare.require(not sums, "each row sums to 1: these are probabilities")
+    compare.chance(2.0**-39)  # forty outputs would have to share a sign, by their weights
+    compare.require(not bounded, "every score lies between 0 and 1: these are no logits")

@@ -14,7 +14,7 @@ def floating(value, what):
 
 @check(
     part="convolve2d",
-    points=2,
+    points=1,
     kind="value",
     needs=("convolve2d_sums_kernel_times_window",),
     help="The image may be of any integer type and the kernel still have fractions; neither may be rounded.",
@@ -35,10 +35,11 @@ def convolve2d_keeps_the_kernels_fractions(submission, oracle):
     points=1,
     kind="property",
     needs=("convolve2d_output_has_one_value_for_each_window",),
-    help="Compare both sides of the kernel with the image's before you start, and raise ValueError.",
+    help="Look at both shapes before you start: the numbers of dimensions, and each side of the kernel. The "
+    "docstring lists what is a ValueError.",
 )
 def convolve2d_refuses_a_kernel_larger_than_the_image(submission, oracle):
-    """a kernel that is larger than the image in one direction is a ValueError, one that just fits is not"""
+    """a kernel that is too large or empty, or what is not 2-D, is a ValueError; one that just fits is not"""
     image = oracle.normal(3, 4).numpy()
     for size in ((4, 4), (3, 5), (1, 5), (4, 1), (6, 7)):
         kernel = oracle.normal(*size).numpy()
@@ -46,6 +47,18 @@ def convolve2d_refuses_a_kernel_larger_than_the_image(submission, oracle):
             "ValueError",
             lambda kernel=kernel: submission.convolve2d(image, kernel),
             what=f"convolve2d(image 3x4, kernel {size[0]}x{size[1]})",
+        )
+    for what, image_size, size in (
+        ("a colour image", (5, 4, 3), (2, 2)),
+        ("a kernel of one dimension", (5, 4), (3,)),
+        ("an empty kernel", (5, 4), (0, 2)),
+    ):
+        compare.raises(
+            "ValueError",
+            lambda sizes=(image_size, size): submission.convolve2d(
+                *(oracle.normal(*s).numpy() for s in sizes)
+            ),
+            what=f"convolve2d with {what}",
         )
     kernel = oracle.normal(3, 4).numpy()
     result = floating(submission.convolve2d(image, kernel), "convolve2d with a kernel that just fits")

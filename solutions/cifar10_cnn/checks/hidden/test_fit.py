@@ -12,6 +12,7 @@ from dlgrade.observation import observe
 from dlgrade.specs import Batches, Toy
 
 STEPS = 2  # batches in an epoch
+EPOCHS = 19  # a decay after nine epochs is then seen twice, one that comes an epoch early once
 FAR = 5.0  # so that batch statistics, which move from epoch to epoch, change no order of the losses
 DIARY = "4._extra_state"
 
@@ -30,6 +31,21 @@ def scripted(oracle, losses, **settings):
     val_x, val_y = oracle.normal(5, 5).double(), torch.zeros(5, dtype=torch.int64)
     loaders = Batches(x, y, batch_size=4, **settings), Batches(val_x, val_y, batch_size=3, **settings)
     return toy, loaders
+
+
+def frozen(oracle, shifts, labels):
+    """A fit at rate 0 and without statistics: the shifts of class 0 alone tell its epochs apart."""
+    toy = Toy(
+        ("Linear", 5, 6),
+        ("Tanh",),
+        ("Linear", 6, 3),
+        ("Scripted", [float(shift) for shift in shifts], STEPS),
+        ("Diary",),
+        seed=oracle.seed(),
+    )
+    x, y = oracle.normal(7, 5).double(), oracle.integers(7, low=0, high=3)
+    val_x = oracle.normal(len(labels), 5).double()
+    return toy, (Batches(x, y, batch_size=4), Batches(val_x, torch.tensor(labels), batch_size=3))
 
 
 def finished(side, toy, loaders, **options):
@@ -56,19 +72,19 @@ def numbers(result, key):
 
 @check(
     part="fit",
-    points=3,
+    points=2,
     kind="training",
     help="StepLR(optimizer, 10, 0.1): step it at the end of each epoch, and note the rate before training.",
 )
 def fit_decays_the_learning_rate_every_ten_epochs(submission, oracle):
     """ten epochs run at lr, the next at a tenth of it, and the weights show it"""
-    toy, loaders = scripted(oracle, [4 - 0.25 * epoch for epoch in range(12)])
-    options = {"epochs": 12, "lr": 0.02, "patience": 12}
+    toy, loaders = scripted(oracle, [5 - 0.25 * epoch for epoch in range(EPOCHS)])
+    options = {"epochs": EPOCHS, "lr": 0.02, "patience": EPOCHS}
     result, state, _ = finished(submission, toy, loaders, **options)
     expected, reference, _ = finished(oracle, toy, loaders, **options)
     rates = numbers(result, "lr")
     observe("rates relative to the first", rates / 0.02)
-    compare.state(state, reference, what="after 12 epochs")
+    compare.state(state, reference, what=f"after {EPOCHS} epochs")
     compare.close(rates, numbers(expected, "lr"), what="'lr'", rtol=1e-4, atol=1e-9)
 
 
@@ -87,15 +103,27 @@ def fit_stops_after_patience_epochs_without_improvement(submission, oracle):
         (1, (3.0, 2.0, 2.5, 1.0, 0.5)),
         (4, (2.0, 1.0, 2.0, 2.0)),  # too few epochs to stop early
     )
+    cases = [
+        (*scripted(oracle, losses), {"epochs": len(losses), "lr": 0.001, "patience": patience})
+        for patience, losses in scripts
+    ]
+    stills = (
+        (2, (1.0, 1.0, 1.0, 1.0, 1.0), (0, 0, 0, 0)),  # an equal loss is no lower one
+        (1, (-9.0, -8.9999, -8.9998, -8.9997), (0, 0, 0, 0)),  # a loss that is lower by 0.0001 is
+        (2, (-8.0, 20.0, 20.0, 20.0, 20.0), (0, 0, 0, 1, 1)),  # a better accuracy with a higher loss is not
+    )
+    cases += [
+        (*frozen(oracle, shifts, labels), {"epochs": len(shifts), "lr": 0.0, "patience": patience})
+        for patience, shifts, labels in stills
+    ]
     runs = []
-    for patience, losses in scripts:
-        toy, loaders = scripted(oracle, losses)
-        options = {"epochs": len(losses), "lr": 0.001, "patience": patience}
+    for toy, loaders, options in cases:
         result, _, ran = finished(submission, toy, loaders, **options)
         _, _, reference = finished(oracle, toy, loaders, **options)
         best = compare.number(entry(result, "best_epoch"), what="best_epoch")
         observe("[epochs run, best epoch]", torch.stack([ran[0], torch.tensor(best).double()]))
-        runs.append((f"with patience {patience} and {len(losses)} epochs at most", result, ran, reference))
+        what = f"with patience {options['patience']} and {options['epochs']} epochs at most"
+        runs.append((what, result, ran, reference))
     for what, result, ran, reference in runs:
         compare.close(ran[0], reference[0], what=f"the number of epochs run {what}")
         for key in ("train_loss", "val_loss", "val_accuracy", "lr"):
@@ -131,6 +159,32 @@ def fit_ends_with_the_best_weights_and_buffers(submission, oracle):
     for what, best, state, expected, reference in runs:
         compare.state(state, reference, what=f"at the end, {what}")
         compare.close(best, expected, what=f"best_epoch {what}")
+
+
+@check(
+    part="fit",
+    points=1,
+    kind="property",
+    help="The docstring's last lines: what is a ValueError, and what a RuntimeError?",
+)
+def fit_refuses_what_leaves_no_best_epoch(submission, oracle):
+    """no epochs or no patience is a ValueError, and no finite validation loss a RuntimeError"""
+    toy, (train, val) = scripted(oracle, (2.0, 1.0, 0.5))
+    for name in ("epochs", "patience"):
+        options = {"epochs": 1, "patience": 1, name: 0}
+        compare.raises(
+            "ValueError",
+            lambda options=options: submission.fit(toy, train, val, lr=0.01, **options),
+            what=f"fit with {name}=0",
+        )
+    result = submission.fit(toy, train, val, epochs=1, patience=1, lr=0.01)
+    compare.require(len(numbers(result, "val_loss")) == 1, "fit with epochs=1 and patience=1 runs no epoch")
+    val = Batches(torch.full((4, 5), float("nan")).double(), torch.zeros(4, dtype=torch.int64), batch_size=3)
+    compare.raises(
+        "RuntimeError",
+        lambda: submission.fit(toy, train, val, epochs=3, lr=0.01, patience=2),
+        what="fit whose validation losses are all NaN",
+    )
 
 
 @check(

@@ -13,7 +13,7 @@ from dlgrade.observation import observe
     points=2,
     kind="gradient",
     needs=("simple_cnn_gives_one_logit_for_each_class",),
-    otherwise=("simple_cnn_learns_with_every_parameter", "simple_cnn_returns_logits"),
+    otherwise=("simple_cnn_computes_the_lessons_network", "simple_cnn_returns_logits"),
     help="Which values does each pooling keep, and where does each ReLU stand?",
 )
 def simple_cnn_has_the_lessons_derivatives(submission, oracle):

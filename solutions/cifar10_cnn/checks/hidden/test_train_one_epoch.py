@@ -25,12 +25,11 @@ def training_switches_to_train_mode(submission, oracle):
         for side in (submission, oracle):
             side.method(toy, "train", comes_in_train_mode)
         loss = submission.train_one_epoch(toy, batches, optimizer, "cpu")
-        expected = oracle.train_one_epoch(toy, batches, optimizer, "cpu")
+        oracle.train_one_epoch(toy, batches, optimizer, "cpu")
         loss = compare.number(loss, what="the returned loss")
         observe(f"loss of a model that comes in mode {comes_in_train_mode}", torch.tensor(loss))
-        runs.append((loss, expected, submission.state(toy), oracle.state(toy)))
-    for loss, expected, theirs, ours in runs:
-        compare.close(loss, expected, what="the loss in train mode", rtol=1e-5, atol=1e-5)
+        runs.append((submission.state(toy), oracle.state(toy)))
+    for theirs, ours in runs:  # whether the loss is the mean is another check's business
         compare.state(theirs, ours, what="after an epoch in train mode")
 
 
@@ -46,16 +45,13 @@ def training_continues_over_epochs(submission, oracle):
         x, y = oracle.normal(13, 7).double(), oracle.integers(13, low=0, high=5)
         toy = Toy(("Linear", 7, 8), ("ReLU",), ("Linear", 8, 5), seed=oracle.seed())
         batches, optimizer = Batches(x, y, batch_size=5), Optim(name, of=toy, **settings)
-        losses = {side: [] for side in (submission, oracle)}
-        for side in losses:
-            for _ in range(2):
-                loss = side.train_one_epoch(toy, batches, optimizer, "cpu")
-                losses[side].append(compare.number(loss, what="the returned loss"))
-        for loss in losses[submission]:
-            observe(f"loss of an epoch with {name}", torch.tensor(loss))
+        for _ in range(2):
+            loss = submission.train_one_epoch(toy, batches, optimizer, "cpu")
+            observe(
+                f"loss of an epoch with {name}", torch.tensor(compare.number(loss, what="the returned loss"))
+            )
+            oracle.train_one_epoch(toy, batches, optimizer, "cpu")
         compare.state(submission.state(toy), oracle.state(toy), what=f"after two epochs with {name}")
-        for theirs, ours in zip(losses[submission], losses[oracle], strict=True):
-            compare.close(theirs, ours, what=f"the loss of an epoch with {name}", rtol=1e-5, atol=1e-5)
 
 
 @check(
@@ -70,6 +66,6 @@ def training_moves_batches_to_the_device(submission, oracle):
     toy = Toy(("Linear", 4, 3), seed=oracle.seed())
     batches, optimizer = Batches(x, y, batch_size=4, elsewhere=True), Optim("SGD", of=toy, lr=0.5)
     loss = submission.train_one_epoch(toy, batches, optimizer, "cpu")
-    expected = oracle.train_one_epoch(toy, batches, optimizer, "cpu")
-    compare.close(loss, expected, what="the loss over moved batches", rtol=1e-5, atol=1e-5)
+    oracle.train_one_epoch(toy, batches, optimizer, "cpu")
+    compare.number(loss, what="the returned loss")
     compare.state(submission.state(toy), oracle.state(toy), what="after an epoch of moved batches")

@@ -49,12 +49,29 @@ def cifar10_cnn_stays_within_the_parameter_budget(submission, oracle):
     points=2,
     kind="gradient",
     needs=("cifar10_cnn_gives_one_logit_for_each_class",),
-    help="Is every layer you define used in forward? Does a detach() or no_grad() cut the way back?",
+    help="Is every layer you define used in forward? Does a detach() or no_grad() cut the way back? "
+    "Layers in a plain list or dict are not found: use nn.ModuleList or nn.ModuleDict.",
 )
 def cifar10_cnn_learns_with_every_parameter(submission, oracle):
-    """a gradient reaches every trainable parameter"""
-    model = submission.build("Cifar10CNN", 6).eval()  # in train mode a bias before a normalisation cancels
-    structure.every_parameter_learns(model, oracle.normal(16, 3, 32, 32), steps=3)
+    """a gradient reaches every trainable parameter, and every layer is registered in the module"""
+    model = submission.build("Cifar10CNN", 6).eval()
+    images = oracle.normal(16, 3, 32, 32)
+    structure.every_parameter_learns(model, images, dimensions=2, steps=3)  # a bias may cancel
+    copy = submission.build("Cifar10CNN", 6).eval()
+    copy.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        first, again, copied = (
+            compare.tensor(network(images), what="Cifar10CNN(6)(images)", shape=(16, 6)).double()
+            for network in (model, model, copy)
+        )
+    close = 1e-3 * first.abs().max().clamp(min=1e-6)
+    repeats, agrees = (bool((first - other).abs().max() <= close) for other in (again, copied))
+    observe("[does it repeat itself, does a copy agree]", torch.tensor([repeats, agrees]).double())
+    compare.require(
+        agrees or not repeats,  # if two calls differ, that is another check's business
+        "a second Cifar10CNN with all parameters and buffers of the first computes something else: "
+        "some of its layers are not registered in the module",
+    )
 
 
 @check(
