@@ -179,7 +179,7 @@ def fit_refuses_what_leaves_no_best_epoch(submission, oracle):
         )
     result = submission.fit(toy, train, val, epochs=1, patience=1, lr=0.01)
     compare.require(len(numbers(result, "val_loss")) == 1, "fit with epochs=1 and patience=1 runs no epoch")
-    val = Batches(torch.full((4, 5), float("nan")).double(), torch.zeros(4, dtype=torch.int64), batch_size=3)
+    val = Batches(torch.full((4, 5), float("nan")).double(), torch.zeros(4, dtype=torch.int64), batch_size=2)
     for epochs, patience in ((2, 3), (3, 2)):
         options = {"epochs": epochs, "patience": patience}
         compare.raises(
