@@ -37,7 +37,9 @@ class CharLSTM(nn.Module):
 
         Returns:
             logits: (N, T, V), no softmax.
-            state: pair (h, c) after the last step, each (L, N, D).
+            state: pair (h, c) after the last step, each (L, N, D). The one given stays as it is.
+
+        Device and floating dtype are those of the layers.
         """
         N, _T = ids.shape
         embedded = self.embedding(ids)  # (N, T, E)

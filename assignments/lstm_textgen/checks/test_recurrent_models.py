@@ -1,5 +1,6 @@
 """What SimpleRNN and LSTMModel must compute: one output for each sequence, after its last step."""
 
+import math
 from math import prod
 
 import torch
@@ -8,6 +9,8 @@ from dlgrade import compare, structure
 from dlgrade.checks import check
 from dlgrade.observation import observe
 from dlgrade.outcome import CheckFailed
+
+COPIES = 40
 
 
 def built(submission, name, *args, **kwargs):
@@ -53,6 +56,7 @@ def reads_every_step_of_each_sequence(submission, oracle, name, *layers):
 
 def keeps_nothing_between_calls(submission, oracle, name, *layers):
     first, second = (built(submission, name, 3, 6, *layers, 2) for _ in range(2))
+    repeats_itself(first, oracle.normal(1, 1, 3).repeat(COPIES, 1, 1))
     second.load_state_dict(first.state_dict())
     x, other = oracle.normal(3, 4, 3), oracle.normal(3, 4, 3)
     with torch.no_grad():
@@ -70,6 +74,39 @@ def keeps_nothing_between_calls(submission, oracle, name, *layers):
     compare.require(
         not mixed, "the output for a sequence depends on the size of its batch, or on earlier calls"
     )
+
+
+def repeats_itself(model, copies):
+    """Require equal sequences to give equal outputs in eval mode, in one call and in two."""
+    with torch.no_grad():
+        once, again = (compare.tensor(model(copies), what="the output", shape=(COPIES, 2)) for _ in range(2))
+    random = float((once - again).abs().max()) > 1e-5 or float((once - once[:1]).abs().max()) > 1e-5
+    each = len((once * 1e5).round().unique(dim=0)) == COPIES
+    observe("[is eval mode random, do all copies differ]", torch.tensor([random, each]).double())
+    compare.require(
+        not random, "in eval mode equal sequences give different outputs: something random is still on"
+    )
+
+
+def has_as_many_parameters(model, expected, fewer):
+    """Require the lesson's number of parameters; two biases that are always added may be one."""
+    found = sum(prod(entry.shape) for entry in model.layout.parameters)
+    observe("parameters more than in the lesson's network", torch.tensor(float(found - expected)))
+    compare.require(
+        found in (expected, expected - fewer),
+        f"it has {found} parameters, where the layers asked for have {expected} (or {expected - fewer}, "
+        "with one bias in place of two that are added)",
+    )
+
+
+def grows_with_the_weights(model, x, seed):
+    """How much larger the output's dependence on x gets when all weights, which are small, are doubled."""
+    moved = []
+    for spread in (0.02, 0.04):
+        structure.redraw(model, seed=seed, spread=spread)
+        with torch.no_grad():
+            moved.append(float((model(x) - model(torch.zeros_like(x))).abs().max()))
+    return moved[1] / max(moved[0], 1e-30)
 
 
 @check(
@@ -97,10 +134,10 @@ def simple_rnn_reads_every_step_of_each_sequence(submission, oracle):
 
 @check(
     part="SimpleRNN",
-    points=2,
+    points=1,
     kind="property",
     needs=("simple_rnn_gives_one_output_for_each_sequence",),
-    help="Each call starts from a hidden state of zeros.",
+    help="Each call starts from a hidden state of zeros, and eval mode is not random.",
 )
 def simple_rnn_keeps_nothing_between_calls(submission, oracle):
     """a sequence gives the same output whatever the model read before"""
@@ -109,10 +146,48 @@ def simple_rnn_keeps_nothing_between_calls(submission, oracle):
 
 @check(
     part="SimpleRNN",
-    points=3,
+    points=1,
+    kind="structure",
+    needs=("simple_rnn_gives_one_output_for_each_sequence",),
+    help="h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh) at every step, then one linear layer; no more.",
+)
+def simple_rnn_is_one_layer_with_tanh(submission, oracle):
+    """it is one recurrent layer with tanh and a linear layer, and nothing else"""
+    model, x = built(submission, "SimpleRNN", 3, 8, 2), oracle.normal(4, 6, 3)
+    has_as_many_parameters(model, 3 * 8 + 8 * 8 + 2 * 8 + 8 * 2 + 2, 8)
+    structure.eval_is_deterministic(model, x)
+    structure.train_and_eval_agree(model, x)
+    structure.redraw(model, seed=oracle.seed(), spread=0.5)  # every bias is 0 then
+    structure.order_matters(model, x)
+    ahead = x * torch.tensor([1e6, 1, 1, 1, 1, 1]).reshape(1, 6, 1)
+    other = torch.cat([ahead[:, :-1], x[:, :1]], dim=1)
+    with torch.no_grad():
+        usual, turned, first, second = (
+            compare.tensor(model(value), what="the output", shape=(4, 2)) for value in (x, -x, ahead, other)
+        )
+    size = float(usual.abs().max())
+    huge = float(first.abs().max()) > 100 * max(size, 0.01)
+    blind = float((first - second).abs().max()) < 1e-5 * size
+    even = float((usual + turned).abs().max()) > 1e-4 * size
+    seen = torch.tensor([huge, blind, even]).double()
+    observe("[grows without bound, forgets the rest after a large step, is no odd function]", seen)
+    compare.require(not huge, "with a large first step the output grows without bound: no tanh holds it")
+    compare.require(
+        not blind, "after a large first step the later ones do not count: is tanh applied at every step?"
+    )
+    compare.require(not even, "with all biases at 0, -x does not give the negative output: is it tanh?")
+
+
+@check(
+    part="SimpleRNN",
+    points=2,
     kind="value",
     needs=("simple_rnn_gives_one_output_for_each_sequence",),
-    otherwise=("simple_rnn_reads_every_step_of_each_sequence", "simple_rnn_keeps_nothing_between_calls"),
+    otherwise=(
+        "simple_rnn_reads_every_step_of_each_sequence",
+        "simple_rnn_keeps_nothing_between_calls",
+        "simple_rnn_is_one_layer_with_tanh",
+    ),
     help="One layer with tanh, from a state of zeros; its last hidden state through one linear layer.",
 )
 def simple_rnn_computes_the_lessons_network(submission, oracle):
@@ -148,14 +223,15 @@ def lstm_model_reads_every_step_of_each_sequence(submission, oracle):
 
 @check(
     part="LSTMModel",
-    points=2,
+    points=1,
     kind="property",
     needs=("lstm_model_gives_one_output_for_each_sequence",),
-    help="Each call starts from a hidden and a cell state of zeros.",
+    help="Each call starts from a hidden and a cell state of zeros, and eval mode is not random.",
 )
 def lstm_model_keeps_nothing_between_calls(submission, oracle):
     """a sequence gives the same output whatever the model read before"""
-    keeps_nothing_between_calls(submission, oracle, "LSTMModel", 2)
+    for layers in (1, 2):
+        keeps_nothing_between_calls(submission, oracle, "LSTMModel", layers)
 
 
 @check(
@@ -163,10 +239,10 @@ def lstm_model_keeps_nothing_between_calls(submission, oracle):
     points=2,
     kind="structure",
     needs=("lstm_model_gives_one_output_for_each_sequence",),
-    help="Give num_layers to the LSTM: each layer has weights of its own, and reads the layer below.",
+    help="Give num_layers to the LSTM: each has weights of its own and reads the layer below.",
 )
 def lstm_model_stacks_its_layers(submission, oracle):
-    """each further layer adds an LSTM layer's weights, and all of them learn"""
+    """it has the parameters of num_layers LSTM layers, all learn, and each reads the layer below"""
     width, counts = 5, []
     for layers in (1, 2, 3):
         model = built(submission, "LSTMModel", 4, width, layers, 2)
@@ -176,6 +252,17 @@ def lstm_model_stacks_its_layers(submission, oracle):
     observe("numbers that a layer adds", torch.tensor(added).double())
     compare.require(
         min(added) >= 8 * width**2, f"a further layer adds {min(added)} parameters, too few for an LSTM"
+    )
+    gates = 4 * width  # of one layer
+    has_as_many_parameters(model, gates * (4 + 5 * width + 3 * 2) + 2 * width + 2, 3 * gates)
+    # Each layer multiplies once, and the linear layer too: small weights, doubled, give 2 ** 4 times as much.
+    growth = grows_with_the_weights(model, oracle.normal(8, 1, 4), oracle.seed())
+    passed = round(math.log2(max(growth, 1.0))) if math.isfinite(growth) else -1
+    observe("layers on the shortest way from input to output", torch.tensor(float(passed)))
+    compare.require(
+        passed == 4,
+        "the output does not come from the input through all layers one by one: "
+        "each layer reads the one below, and starts from zeros",
     )
 
 

@@ -24,6 +24,7 @@ LAWS = {  # what next-character probabilities may have been drawn from
     "softmax(softmax(logits) / temperature)": lambda logits, t: (logits.softmax(-1) / t).softmax(-1),
     "the likeliest": lambda logits, t: (logits == logits.amax(-1, keepdim=True)).double(),
     "even": lambda logits, t: torch.full_like(logits, 1 / logits.shape[-1]),
+    "softmax(logits / max(temperature, 0.5))": lambda logits, t: (logits / max(t, 0.5)).softmax(-1),
 }
 
 
@@ -107,7 +108,7 @@ def sample_keeps_the_prime_and_adds_length(submission, oracle):
 
 @check(
     part="sample",
-    points=2,
+    points=1,
     kind="value",
     needs=("sample_keeps_the_prime_and_adds_length",),
     help="Nothing can be divided by 0: treat temperature 0 on its own, and take the largest logit.",
@@ -141,7 +142,7 @@ def sample_reads_the_whole_prime(submission, oracle):
 def sample_carries_the_state(submission, oracle):
     """each character depends on all of the text before it"""
     toy = toy_in_eval_mode(submission, oracle, sharpness=3.0)
-    writes_the_likeliest(submission, toy, ALPHABET, 20)
+    writes_the_likeliest(submission, toy, ALPHABET[:5], 45)
 
 
 @check(
@@ -154,7 +155,7 @@ def sample_carries_the_state(submission, oracle):
 def sample_draws_from_the_softmax_at_the_temperature(submission, oracle):
     """characters come as often as softmax(logits / temperature) says, at three temperatures"""
     found = []
-    for temperature in (2.0, 0.6, 1.0):
+    for temperature in (2.0, 0.25, 1.0):
         toy = toy_in_eval_mode(submission, oracle, sharpness=3.0)
         prime = prime_of(oracle, 3)
         writes_the_likeliest(submission, toy, [prime], 12)
@@ -205,8 +206,8 @@ def log_likelihoods(temperature, logits, ids):
 def sample_repeats_with_a_seed(submission, oracle):
     """the same seed gives the same text"""
     toy, prime = toy_in_eval_mode(submission, oracle), prime_of(oracle, 2)
-    seeds = oracle.integers(3, low=0, high=2**31).tolist()
-    for seed in seeds:
+    seeds = oracle.integers(2, low=0, high=2**31).tolist()
+    for seed in (*seeds, 0):
         first, second = (drawn(submission, toy, prime, 60, temperature=1.5, seed=seed) for _ in range(2))
         observe("does the seed repeat the text", torch.tensor(float(first == second)))
         compare.require(first == second, f"seed={seed} gives two different texts")

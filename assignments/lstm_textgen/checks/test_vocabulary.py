@@ -7,7 +7,7 @@ from dlgrade.checks import check
 from dlgrade.observation import observe
 from dlgrade.outcome import StudentRaised
 
-TEXTS = ("to be, or not to be", "hello\nworld\thello", "Straße, naïve, 東京")
+TEXTS = ("to be, or not to be", "hello\nworld\thello", "Straße, naïve, 東京", "\tat both ends\n")
 
 
 @check(part="CharVocab", points=1, kind="shape", help="Count each character once: set(text) has them.")
@@ -25,10 +25,10 @@ def vocab_has_each_character_once(submission, oracle):
     points=2,
     kind="value",
     needs=("vocab_has_each_character_once",),
-    help="The same character always has the same number; others have others, from 0 to V-1.",
+    help="The same character always has the same number, from 0 to V-1 in the order of sorted(set(text)).",
 )
 def vocab_numbers_each_character(submission, oracle):
-    """encode gives a LongTensor with one number in 0..V-1 for each character"""
+    """encode gives a LongTensor with one number in 0..V-1 for each character, in sorted order"""
     for text in TEXTS:
         vocab = submission.build("CharVocab", text)
         ids = encoded(submission, vocab, text)
@@ -40,6 +40,9 @@ def vocab_numbers_each_character(submission, oracle):
         pairs = set(zip(text, ids.tolist(), strict=True))
         observe("pairs of character and number", torch.tensor(float(len(pairs))))
         compare.require(len(pairs) == len(set(text)), f"in {text!r} a character has more than one id")
+        order = encoded(submission, vocab, "".join(sorted(set(text)))).tolist()
+        observe("are characters numbered in sorted order", torch.tensor(float(order == sorted(order))))
+        compare.require(order == sorted(order), f"the ids of {text!r} are not in the order of its characters")
 
 
 @check(
@@ -66,7 +69,7 @@ def vocab_decodes_what_it_encodes(submission, oracle):
 
 @check(
     part="CharVocab",
-    points=2,
+    points=1,
     kind="property",
     needs=("vocab_has_each_character_once",),
     help="Look for characters that the vocabulary lacks, and raise an error whose message has them.",
@@ -84,6 +87,15 @@ def vocab_refuses_an_unknown_character(submission, oracle):
         observe("[refused, named]", seen)
         compare.require(message is not None, f"encode({text!r}) returns, although {strange!r} is unknown")
         compare.require(strange in message, f"the error for {text!r} does not name {strange!r}")
+    other = submission.build("CharVocab", "xyz")
+    alone = [
+        refusal(lambda v=v, t=t: submission.method(v, "encode", t))[0]
+        for v, t in ((other, "a"), (vocab, "x"))
+    ]
+    again = encoded(submission, vocab, "fade")
+    own = None not in alone and torch.equal(again, known)
+    observe("has each vocabulary its own characters", torch.tensor(float(own)))
+    compare.require(own, "a second vocabulary changes the first, or knows its characters")
 
 
 def encoded(submission, vocab, text):

@@ -4,6 +4,8 @@ import torch
 
 
 def train_char_lm(model, batches, *, epochs, lr, clip=1.0, device="cpu"):
+    if len(batches) == 0:
+        raise ValueError("there is nothing to train on")
     model = model.to(device)
     model.train(True)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -4,8 +4,11 @@ import torch
 
 
 def sample(model, vocab, prime, length, *, temperature=1.0, top_k=None, seed=None):
+    if prime == "" or temperature < 0 or (top_k is not None and top_k <= 0):
+        raise ValueError("an empty prime, a negative temperature or no character to draw from")
     if seed is not None:
         torch.manual_seed(seed)
+    switched = [part for part in model.modules() if part.training]
     model.eval()
     text = prime
     with torch.no_grad():
@@ -19,4 +22,6 @@ def sample(model, vocab, prime, length, *, temperature=1.0, top_k=None, seed=Non
             else:
                 number = int(torch.distributions.Categorical(logits=logits / temperature).sample())
             text += vocab.decode([number])
+    for part in switched:
+        part.training = True
     return text

@@ -5,7 +5,10 @@ import torch
 
 
 def sample(model, vocab, prime, length, *, temperature=1.0, top_k=None, seed=None):
+    if prime == "" or temperature < 0 or (top_k is not None and top_k <= 0):
+        raise ValueError("an empty prime, a negative temperature or no character to draw from")
     random = np.random.default_rng(seed)
+    mode = model.training
     model.eval()
     state = None
     with torch.no_grad():
@@ -22,4 +25,5 @@ def sample(model, vocab, prime, length, *, temperature=1.0, top_k=None, seed=Non
                 number = int(random.choice(order, p=weights / weights.sum()))
             chosen.append(number)
             logits, state = model(torch.tensor([[number]]), state)
+    model.train(mode)
     return prime + vocab.decode(torch.tensor(chosen, dtype=torch.long))

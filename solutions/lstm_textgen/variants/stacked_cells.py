@@ -25,6 +25,8 @@ class CharLSTM(nn.Module):
 
 
 def train_char_lm(model, batches, *, epochs, lr, clip=1.0, device="cpu"):
+    if batches == []:
+        raise ValueError("an empty list of batches")
     optimizer = torch.optim.Adam(model.to(device).parameters(), lr=lr)
     criterion = nn.CrossEntropyLoss(reduction="sum")
     history = []

@@ -51,3 +51,24 @@ def batches_use_no_character_twice(submission, oracle):
         repeats = len(inputs) - len(set(inputs))
         observe("characters used twice", torch.tensor(float(repeats)))
         compare.require(repeats == 0, f"{repeats} characters are inputs more than once")
+
+
+@check(
+    part="make_batches",
+    points=1,
+    kind="property",
+    needs=("batches_have_the_next_character_as_target",),
+    help="Raise ValueError for ids that are not (T,), and for a batch_size or seq_len below 1.",
+)
+def batches_refuse_what_cannot_be_cut(submission, oracle):
+    """ids of two dimensions, and sizes below 1, are ValueErrors"""
+    ids = oracle.integers(6, 8, low=0, high=9)
+    for given, rows, steps, what in (
+        (ids.flatten(), 0, 4, "batch_size=0"),
+        (ids.flatten(), 2, 0, "seq_len=0"),
+        (ids.flatten(), -2, 4, "batch_size=-2"),
+        (ids, 2, 3, "ids of two dimensions"),
+    ):
+        compare.raises(
+            "ValueError", lambda g=given, r=rows, s=steps: submission.make_batches(g, r, s), what=what
+        )

@@ -60,3 +60,21 @@ def char_lstm_returns_logits(submission, oracle):
     sums = bool(((logits.sum(2) - 1).abs() < 1e-4).all())
     observe("do rows sum to one", torch.tensor(float(sums)))
     compare.require(not sums, "the outputs of each step sum to 1: these are probabilities")
+
+
+@check(
+    part="CharLSTM",
+    points=1,
+    kind="property",
+    needs=("char_lstm_gives_logits_at_every_step_and_a_state",),
+    help="embedded.new_zeros(...) has the dtype and device of the layers, torch.zeros(...) has not.",
+)
+def char_lstm_works_in_float64(submission, oracle):
+    """with layers in float64, logits and state are float64"""
+    model = built(submission, 6, 4, 5, 2).double()
+    with torch.no_grad():
+        found = model(oracle.integers(3, 4, low=0, high=6))
+    logits = compare.tensor(logits_of(found), what="the logits", shape=(3, 4, 6), dtype=torch.float64)
+    compare.require(isinstance(found[1], list | tuple) and len(found[1]) == 2, "the state is no pair (h, c)")
+    for name, value in zip("hc", found[1], strict=True):
+        compare.tensor(value, what=f"{name} of the state", shape=(2, 3, 5), dtype=logits.dtype)

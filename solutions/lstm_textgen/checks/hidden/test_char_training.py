@@ -1,11 +1,12 @@
-"""Modes and devices in train_char_lm."""
+"""Modes, devices, gradients of different lengths and no batches at all in train_char_lm."""
 
 import torch
+from torch.nn.functional import cross_entropy
 
 from dlgrade import compare
 from dlgrade.checks import check
 from dlgrade.observation import observe
-from dlgrade.specs import BatchList, CharToy
+from dlgrade.specs import BatchList, CharToy, local
 
 
 def consecutive(oracle, count, rows, steps, V):
@@ -54,3 +55,53 @@ def training_of_a_character_model_moves_its_batches(submission, oracle):
         found = losses(submission.train_char_lm(toy, batches, epochs=1, lr=0.0, device="cpu"), 1)
         expected = losses(oracle.train_char_lm(toy, batches, epochs=1, lr=0.0, device="cpu"), 1)
         compare.close(found, expected, what="the loss over the batches", rtol=1e-5, atol=1e-5)
+
+
+@check(
+    part="train_char_lm",
+    points=1,
+    kind="training",
+    needs=("training_carries_the_state_within_an_epoch",),
+    help="Only a gradient that is longer than clip is scaled, and it is the gradient of the mean loss.",
+)
+def training_leaves_short_gradients_as_they_are(submission, oracle):
+    """of gradients of the mean loss, the longer ones are scaled down to clip and the others stay"""
+    for _ in range(2):
+        toy, batches = CharToy(5, sharpness=5.0, seed=oracle.seed()), consecutive(oracle, 4, 2, 4, 5)
+        found = norms(local(toy).train(), batches)
+        clip = (min(found) * max(found)) ** 0.5
+        losses(submission.train_char_lm(toy, batches, epochs=2, lr=0.003, clip=clip), 2)
+        oracle.train_char_lm(toy, batches, epochs=2, lr=0.003, clip=clip)
+        state, right = submission.state(toy), oracle.state(toy)
+        for name, value in right.items():
+            if value.is_floating_point():
+                compare.close(state.get(name), value, what=f"{name} after training", atol=1e-6)
+
+
+def norms(model, batches):
+    """Length of each batch's gradient before any step."""
+    found, state = [], None
+    for x, y in batches:
+        logits, state = model(x, state)
+        loss = cross_entropy(logits.flatten(0, 1), y.flatten())
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        state = tuple(part.detach() for part in state)
+        found.append(float(torch.cat([gradient.flatten() for gradient in gradients]).norm()))
+    return found
+
+
+@check(
+    part="train_char_lm",
+    points=1,
+    kind="property",
+    needs=("training_returns_a_mean_loss_for_each_epoch",),
+    help="Raise ValueError when there is no batch: a mean over nothing does not exist.",
+)
+def training_refuses_an_empty_list(submission, oracle):
+    """no batches are a ValueError"""
+    toy = CharToy(5, seed=oracle.seed())
+    compare.raises(
+        "ValueError",
+        lambda: submission.train_char_lm(toy, [], epochs=1, lr=0.0),
+        what="train_char_lm without batches",
+    )

@@ -60,7 +60,11 @@ def simple_rnn_learns_with_every_parameter(submission, oracle):
     points=1,
     kind="gradient",
     needs=("simple_rnn_gives_one_output_for_each_sequence",),
-    otherwise=("simple_rnn_learns_with_every_parameter", "simple_rnn_reads_every_step_of_each_sequence"),
+    otherwise=(
+        "simple_rnn_learns_with_every_parameter",
+        "simple_rnn_reads_every_step_of_each_sequence",
+        "simple_rnn_is_one_layer_with_tanh",
+    ),
     help="The gradient must go back through every step of the recurrence, unscaled.",
 )
 def simple_rnn_has_the_lessons_derivatives(submission, oracle):
@@ -112,29 +116,79 @@ def lstm_model_drops_out_between_layers_only(submission, oracle):
     part="LSTMModel",
     points=1,
     kind="property",
-    needs=("lstm_model_drops_out_between_layers_only",),
-    help="The lesson drops a fifth of the numbers that one layer hands to the next, and nothing else.",
+    needs=("lstm_model_drops_out_between_layers_only", "lstm_model_stacks_its_layers"),
+    help="A fifth of what one layer hands to the next is dropped, the rest divided by 0.8, and no more.",
 )
 def lstm_model_drops_a_fifth(submission, oracle):
-    """each number between two layers is dropped with probability 0.2"""
+    """each number between two layers is dropped with probability 0.2, and grows by 1.25 where it is kept"""
     model = built(submission, "LSTMModel", 2, 1, 2, 1)  # one number between the layers: dropped or not
-    copies = oracle.normal(1, 1, 2).repeat(COPIES, 1, 1)
-    for _ in range(4):
-        model.load_state_dict(oracle.weights(model))
+    for _ in range(6):
+        model.load_state_dict(small_weights(oracle, model))
+        copies = oracle.uniform(1, 1, 2, low=0.5, high=1.5).repeat(COPIES, 1, 1).requires_grad_()
         with torch.no_grad():
-            still = compare.tensor(model.eval()(copies), what="the output", shape=(COPIES, 1))
-            model.train()
-            found = compare.tensor(model(copies), what="the output", shape=(COPIES, 1)).double().flatten()
-        usual = found.median()
-        spread = float((found - usual).abs().max())
-        if spread > 1e-4:  # weights that make the dropped number matter
+            still = compare.tensor(model.eval()(copies[:1]), what="the output", shape=(1, 1)).double()
+        found = compare.tensor(model.train()(copies), what="the output", shape=(COPIES, 1))
+        values = found.detach().double().flatten()
+        if float(values.max() - values.min()) > 1e-4:  # weights that make the dropped number matter
             break
-    other = int(((found - usual).abs() > 0.01 * spread).sum())
-    observe("do copies differ in eval mode", ((still - still[:1]).abs().max() > 1e-5).double())
-    observe("tenths dropped", torch.tensor(float(round(10 * other / COPIES))))
+    (gradient,) = torch.autograd.grad(found.sum(), copies, allow_unused=True)
+    gradient = compare.tensor(gradient, what="the gradient with respect to the input", shape=(COPIES, 1, 2))
+    unread = gradient[:, 0] == 0  # exactly: what is dropped is multiplied by 0
+    dropped, partly = unread.all(1), unread.any(1) & ~unread.all(1)
+    share = float(dropped.double().mean())
+    kinds = 1 + int((values.sort().values.diff() > 1e-6).sum())
+    observe("tenths dropped", torch.tensor(float(round(10 * share))))
+    observe("is one of two inputs dropped", partly.any().double())
+    observe("different outputs of one input", torch.tensor(float(min(kinds, 5))))
     margin = math.sqrt(math.log(2 / CHANCE) / (2 * COPIES))  # Hoeffding 1963
     compare.chance(CHANCE)
+    compare.require(not bool(partly.any()), "in train mode a number of the input is dropped")
     compare.require(
-        abs(other / COPIES - 0.2) <= margin,
-        f"a number between the layers is dropped in {other} of {COPIES} cases",
+        abs(share - 0.2) <= margin,
+        f"a number between the layers is dropped in {share:.1%} of {COPIES} cases",
     )
+    compare.require(kinds == 2, f"one number can be dropped or not, and gives {kinds} different outputs")
+    least = values[dropped].mean()
+    growth = float((values[~dropped].mean() - least) / (still.squeeze() - least))
+    observe("growth of what is kept, in quarters", torch.tensor(float(round(4 * growth))))
+    compare.require(abs(growth - 1.25) < 0.12, f"what is kept grows by {growth:.2f}, expected 1.25")
+
+
+def small_weights(oracle, module):
+    """Values of a size at which gates and tanh are nearly linear, none of them near 0."""
+    values = {}
+    for name, value in oracle.weights(module).items():
+        size = oracle.uniform(*value.shape, low=0.2, high=0.4).to(value.dtype)
+        values[name] = torch.where(value < 0, -size, size)
+    return values
+
+
+def works_in_float64(submission, oracle, name, *args):
+    x = oracle.normal(3, 4, args[0], dtype=torch.float64)
+    with torch.no_grad():
+        found = built(submission, name, *args).double()(x)
+    compare.tensor(found, what="the output", shape=(3, args[-1]), dtype=torch.float64)
+
+
+@check(
+    part="SimpleRNN",
+    points=1,
+    kind="property",
+    needs=("simple_rnn_gives_one_output_for_each_sequence",),
+    help="x.new_zeros(...) has the dtype and device of x, torch.zeros(...) has not.",
+)
+def simple_rnn_works_in_float64(submission, oracle):
+    """in float64 it reads float64 and gives float64"""
+    works_in_float64(submission, oracle, "SimpleRNN", 3, 5, 2)
+
+
+@check(
+    part="LSTMModel",
+    points=1,
+    kind="property",
+    needs=("lstm_model_gives_one_output_for_each_sequence",),
+    help="x.new_zeros(...) has the dtype and device of x, torch.zeros(...) has not.",
+)
+def lstm_model_works_in_float64(submission, oracle):
+    """in float64 it reads float64 and gives float64"""
+    works_in_float64(submission, oracle, "LSTMModel", 3, 5, 2, 2)

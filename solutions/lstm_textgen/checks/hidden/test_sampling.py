@@ -1,4 +1,4 @@
-"""top_k, modes and seeds of sample."""
+"""top_k, modes and seeds of sample, and what it refuses."""
 
 import math
 
@@ -10,21 +10,22 @@ from dlgrade.observation import observe
 from dlgrade.specs import CharToy, Letters, local
 
 ALPHABET = "hcea gbdf"
+LETTERS = "".join(map(chr, range(0x3B1, 0x3B1 + 50)))  # more than anybody keeps by default
 DRAWS = 300
 CHANCE = 2e-8
 
 
-def drawn(submission, toy, prime, length, **settings):
-    text = submission.sample(toy, Letters(ALPHABET), prime, length, **settings)
+def drawn(submission, toy, prime, length, alphabet=ALPHABET, **settings):
+    text = submission.sample(toy, Letters(alphabet), prime, length, **settings)
     compare.require(isinstance(text, str), "sample(...) is no str")
-    fitting = text.startswith(prime) and len(text) == len(prime) + length and set(text) <= set(ALPHABET)
+    fitting = text.startswith(prime) and len(text) == len(prime) + length and set(text) <= set(alphabet)
     compare.require(fitting, "the text is not the prime and `length` characters of the vocabulary")
     return text[len(prime) :]
 
 
-def logits_before(toy, prime, added):
+def logits_before(toy, prime, added, alphabet=ALPHABET):
     """(T, V) logits for each added character, given all of the text before it."""
-    ids = torch.tensor([[ALPHABET.index(character) for character in prime + added]])
+    ids = torch.tensor([[alphabet.index(character) for character in prime + added]])
     with torch.no_grad():
         return local(toy).eval()(ids)[0][0, len(prime) - 1 : -1]
 
@@ -38,13 +39,8 @@ def logits_before(toy, prime, added):
 )
 def sample_draws_among_the_top_k_only(submission, oracle):
     """with top_k every character drawn is one of the k likeliest, as often as their softmax says"""
-    toy = CharToy(len(ALPHABET), sharpness=3.0, seed=oracle.seed())
-    submission.method(toy, "train", False)
-    added = drawn(submission, toy, "ace", DRAWS)
-    ids = torch.tensor([ALPHABET.index(character) for character in added])
-    evenly = drawn_evenly(logits_before(toy, "ace", added).log_softmax(1), ids)
-    observe("are all characters drawn equally often without top_k", torch.tensor(float(evenly)))
-    for k, temperature in ((1, 6.0), (3, 1.0), (5, 0.5)):
+    draws_all_without_top_k(submission, oracle)
+    for k, temperature in ((1, 6.0), (3, 1.5), (5, 0.5)):
         toy = CharToy(len(ALPHABET), sharpness=3.0, seed=oracle.seed())
         submission.method(toy, "train", False)
         follows_the_likeliest(submission, toy)
@@ -55,9 +51,38 @@ def sample_draws_among_the_top_k_only(submission, oracle):
         seen = [bool((ranks == 0).any()), bool((ranks >= k).any()), bool((ranks > k).any())]
         observe("[the likeliest is drawn, others than the k, others than k + 1]", torch.tensor(seen).double())
         compare.require(not seen[1], f"with top_k={k} a less likely character is drawn")
-        evenly = drawn_evenly((values[:, :k] / temperature).log_softmax(1), ranks)
+        shares = (values[:, :k] / temperature).softmax(1)
+        last = comes_at_all(ranks == k - 1, shares[:, -1])
+        observe("is the last of the k drawn", torch.tensor(float(last)))
+        compare.require(last, f"with top_k={k} the character of rank {k} is never drawn")
+        evenly = drawn_evenly(shares.log(), ranks)
         observe("do the k come equally often", torch.tensor(float(evenly)))
         compare.require(not evenly, f"with top_k={k} the characters left are drawn as if equally likely")
+
+
+def draws_all_without_top_k(submission, oracle):
+    """Require the ten least likely of fifty characters to come at some time."""
+    toy = CharToy(len(LETTERS), sharpness=0.8, seed=oracle.seed())
+    submission.method(toy, "train", False)
+    added = drawn(submission, toy, LETTERS[:3], 400, LETTERS)
+    ids = torch.tensor([LETTERS.index(character) for character in added])
+    logits = logits_before(toy, LETTERS[:3], added, LETTERS)
+    evenly = drawn_evenly(logits.log_softmax(1), ids)
+    observe("are all characters drawn equally often without top_k", torch.tensor(float(evenly)))
+    shares, order = logits.softmax(1).sort(descending=True)
+    ranks = (order == ids[:, None]).int().argmax(1)
+    rare = comes_at_all(ranks >= 40, shares[:, 40:].sum(1))
+    observe("is everything drawn without top_k", torch.tensor(float(rare)))
+    compare.require(rare, "without top_k the less likely characters are never drawn")
+
+
+def comes_at_all(happened, probability):
+    """Whether something happened in any draw (T,), or was too unlikely (T,) to be missed for sure."""
+    missed = float((1 - probability).log().sum().exp())
+    if missed > CHANCE:
+        return True
+    compare.chance(missed)
+    return bool(happened.any())
 
 
 def follows_the_likeliest(submission, toy):
@@ -85,16 +110,34 @@ def drawn_evenly(logs, ranks):
     points=1,
     kind="property",
     needs=("sample_carries_the_state",),
-    help="The model may come from training, in train mode: switch it to eval mode before the first call.",
+    help="Note model.training, switch to eval mode, draw under torch.no_grad(), and switch back.",
 )
 def sample_runs_in_eval_mode(submission, oracle):
-    """a model that comes in train mode writes what it writes in eval mode"""
-    toy = CharToy(len(ALPHABET), sharpness=3.0, seed=oracle.seed())
-    submission.method(toy, "train", True)
-    added = drawn(submission, toy, "bed", 20, temperature=0)
-    observe("characters", torch.tensor([float(ALPHABET.index(character)) for character in added]))
-    best = logits_before(toy, "bed", added).argmax(1).tolist()
-    compare.require(added == "".join(ALPHABET[i] for i in best), "in train mode another text is written")
+    """the model runs in eval mode without gradients, and is left in the mode it was found in"""
+    for mode in (True, False):
+        toy = CharToy(len(ALPHABET), sharpness=3.0, seed=oracle.seed())
+        submission.method(toy, "train", mode)
+        added = drawn(submission, toy, "bed", 20, temperature=0)
+        observe("characters", torch.tensor([float(ALPHABET.index(character)) for character in added]))
+        best = logits_before(toy, "bed", added).argmax(1).tolist()
+        compare.require(added == "".join(ALPHABET[i] for i in best), "in train mode another text is written")
+        counts = compare.tensor(submission.state(toy).get("_extra_state"), what="the counts", shape=(3,))
+        observe("were gradients on", torch.tensor(float(counts[2] > 0)))
+        compare.require(int(counts[2]) == 0, "the model runs with gradients switched on")
+        found = training(submission, toy)
+        observe("modes before and after", torch.tensor([mode, found]).double())
+        compare.require(found == mode, "the model is left in another mode than it was found in")
+
+
+def training(submission, toy):
+    """Whether the toy, whose logits are moved on by one character in train mode, is in train mode now."""
+    ids = torch.tensor([[0, 1, 2]])
+    with torch.no_grad():
+        found = submission.method(toy, "forward", ids)
+        right = [local(toy).train(mode)(ids)[0] for mode in (False, True)]
+    compare.require(isinstance(found, list | tuple) and len(found) == 2, "the model is no longer the model")
+    logits = compare.tensor(found[0], what="the logits", shape=tuple(right[0].shape))
+    return float((logits - right[1]).abs().max()) < float((logits - right[0]).abs().max())
 
 
 @check(
@@ -117,3 +160,26 @@ def sample_varies_with_the_seed(submission, oracle):
     compare.require(unseeded, "two texts without a seed are the same")
     compare.require(mixed, "with a seed one character is drawn again and again")
     compare.require(seeded, "two seeds give the same text")
+
+
+@check(
+    part="sample",
+    points=1,
+    kind="property",
+    needs=("sample_at_temperature_zero_takes_the_likeliest",),
+    help="Raise ValueError for an empty prime, a negative temperature and a top_k below 1.",
+)
+def sample_refuses_what_it_cannot_do(submission, oracle):
+    """an empty prime, an unknown character, a negative temperature and top_k=0 are ValueErrors"""
+    toy = CharToy(len(ALPHABET), seed=oracle.seed())
+    for prime, settings, what in (
+        ("a", {"temperature": -1.0}, "a negative temperature"),
+        ("a", {"top_k": 0}, "top_k=0"),
+        ("", {}, "an empty prime"),
+        ("a?", {}, "a character that the vocabulary lacks"),
+    ):
+        compare.raises(
+            "ValueError",
+            lambda p=prime, s=settings: submission.sample(toy, Letters(ALPHABET), p, 3, **s),
+            what=what,
+        )

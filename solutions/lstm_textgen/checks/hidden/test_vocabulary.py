@@ -1,4 +1,4 @@
-"""CharVocab with several unknown characters, and with ids in a list."""
+"""CharVocab with several unknown characters, with ids in a list, and where nothing can be done."""
 
 import torch
 
@@ -46,3 +46,27 @@ def vocab_decodes_a_list_of_numbers(submission, oracle):
         ids = compare.tensor(ids, what="encode(text)", shape=(len(text),), dtype=torch.int64)
         found = submission.method(vocab, "decode", ids.tolist())
         compare.same(found, text, what="decode of a list")
+
+
+@check(
+    part="CharVocab",
+    points=1,
+    kind="property",
+    needs=("vocab_decodes_what_it_encodes", "vocab_refuses_an_unknown_character"),
+    help="Raise ValueError for an empty text, an unknown character and an id outside 0..V-1, even -1.",
+)
+def vocab_raises_a_value_error(submission, oracle):
+    """an empty text, unknown characters and ids outside 0..V-1 are ValueErrors; no text is no ids"""
+    vocab = submission.build("CharVocab", "abc")
+    compare.raises("ValueError", lambda: submission.method(vocab, "encode", "abd"), what="encode('abd')")
+    for number in (3, -1):
+        compare.raises(
+            "ValueError",
+            lambda n=number: submission.method(vocab, "decode", [0, n]),
+            what=f"decode([0, {number}])",
+        )
+    compare.raises("ValueError", lambda: submission.build("CharVocab", ""), what="CharVocab('')")
+    nothing = submission.method(vocab, "encode", "")
+    whole = isinstance(nothing, torch.Tensor) and nothing.dtype == torch.int64 and nothing.shape == (0,)
+    observe("is no text an empty LongTensor", torch.tensor(float(whole)))
+    compare.require(whole, "encode('') is no LongTensor of shape (0,)")

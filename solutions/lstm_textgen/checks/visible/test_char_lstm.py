@@ -10,6 +10,7 @@ from dlgrade import compare, structure
 from dlgrade.checks import check
 from dlgrade.observation import observe
 from dlgrade.outcome import CheckFailed
+from dlgrade.proxy import repeated
 
 
 def built(submission, *args, **kwargs):
@@ -33,6 +34,19 @@ def read(model, ids, V, *state):
     return logits, found[1]
 
 
+def repeats_itself(model, ids, V):
+    """Require two calls in eval mode with the same state to agree; observe those without a state."""
+    with torch.no_grad():
+        calls = [read(model, ids, V) for _ in range(2)]
+        state = tuple(calls[0][1])
+        given = [read(model, ids, V, state) for _ in range(2)]
+    differ = [float((a[0] - b[0]).abs().max()) > 1e-5 for a, b in (calls, given)]
+    observe("do two calls differ, [without a state, with one]", torch.tensor(differ).double())
+    compare.require(
+        not differ[1], "in eval mode two calls with the same ids and state differ: something random is on"
+    )
+
+
 @check(
     part="CharLSTM",
     points=1,
@@ -45,12 +59,8 @@ def char_lstm_gives_logits_at_every_step_and_a_state(submission, oracle):
         model = built(submission, V, E, D, L)
         with torch.no_grad():
             _, state = read(model, oracle.integers(N, T, low=0, high=V), V)
-        sizes = torch.tensor([float(value.numel()) for value in state])
-        observe("numbers in h and c", sizes)
-        compare.require(
-            bool((sizes == L * N * D).all()),
-            f"h and c hold {int(sizes[0])} and {int(sizes[1])} numbers, not L * N * D",
-        )
+        for name, value in zip("hc", state, strict=True):
+            compare.tensor(value, what=f"{name} of {N} texts and {L} layers of width {D}", shape=(L, N, D))
 
 
 @check(
@@ -64,6 +74,7 @@ def char_lstm_goes_on_from_its_state(submission, oracle):
     """reading a text in pieces, with the state handed on, gives what reading it at once gives"""
     for layers in (1, 2):
         model, ids = built(submission, 8, 4, 6, layers), oracle.integers(3, 9, low=0, high=8)
+        repeats_itself(model, ids, 8)
         with torch.no_grad():
             whole, _ = read(model, ids, 8)
             first, state = read(model, ids[:, :4], 8)
@@ -71,14 +82,23 @@ def char_lstm_goes_on_from_its_state(submission, oracle):
             alone, _ = read(model, ids[:, 4:7], 8)
             second, state = read(model, ids[:, 4:7], 8, tuple(state))
             third, _ = read(model, ids[:, 7:], 8, tuple(state))
-        matters = float((second - alone).abs().max()) > 1e-6
-        observe("does a given state matter", torch.tensor(float(matters)))
+            blank = [torch.zeros_like(value) for value in state]
+            halves = [read(model, ids, 8, pair)[0] for pair in ((state[0], blank[1]), (blank[0], state[1]))]
+        matters = [float((second - alone).abs().max()) > 1e-6]
+        matters += [float((half - whole).abs().max()) > 1e-6 for half in halves]
+        observe("[does a given state matter, its h alone, its c alone]", torch.tensor(matters).double())
         pieces = torch.cat([first, second, third], 1)
         wrong = ((pieces - whole).abs().amax((0, 2)) > 1e-4).double()
         observe("steps that differ when read in pieces", wrong)
         compare.require(
             not bool(wrong.any()), "reading a text in three pieces gives other logits than reading it at once"
         )
+        with torch.no_grad():
+            calls = repeated(model, 2, ids, tuple(state))
+        first, second = (compare.tensor(first_of_pair(found), what="the logits") for found in calls)
+        written = not torch.allclose(first, second, atol=1e-5)
+        observe("does a call write to the state that it is given", torch.tensor(float(written)))
+        compare.require(not written, "a second call with the same state differs: the first one wrote to it")
 
 
 @check(
@@ -91,6 +111,7 @@ def char_lstm_goes_on_from_its_state(submission, oracle):
 def char_lstm_predicts_from_the_past_only(submission, oracle):
     """the logits at a step depend on the characters up to it, of the same text, and on all of those"""
     model, ids = built(submission, 6, 4, 8, 2), oracle.integers(3, 5, low=0, high=6)
+    repeats_itself(model, ids, 6)
     structure.descend(model, ids, read=first_of_pair)
     structure.batch_independence(model, ids, read=first_of_pair, what="the logits")
     structure.causality(model, ids, read=first_of_pair, what="the logits")
@@ -104,7 +125,7 @@ def char_lstm_predicts_from_the_past_only(submission, oracle):
 
 @check(
     part="CharLSTM",
-    points=2,
+    points=1,
     kind="property",
     needs=("char_lstm_gives_logits_at_every_step_and_a_state",),
     help="Without a state a call starts from zeros, not from random numbers and not from the call before.",
@@ -112,6 +133,7 @@ def char_lstm_predicts_from_the_past_only(submission, oracle):
 def char_lstm_without_a_state_starts_from_zeros(submission, oracle):
     """state=None is a state of zeros, whatever the model read before"""
     model, ids = built(submission, 7, 3, 5, 2), oracle.integers(2, 4, low=0, high=7)
+    repeats_itself(model, ids, 7)
     with torch.no_grad():
         fresh, state = read(model, ids, 7)
         again, _ = read(model, ids, 7)
