@@ -66,10 +66,10 @@ def training_of_a_character_model_moves_its_batches(submission, oracle):
 )
 def training_leaves_short_gradients_as_they_are(submission, oracle):
     """of gradients of the mean loss, the longer ones are scaled down to clip and the others stay"""
-    for _ in range(2):
+    for never in (True, False):
         toy, batches = CharToy(5, sharpness=5.0, seed=oracle.seed()), consecutive(oracle, 4, 2, 4, 5)
         found = norms(local(toy).train(), batches)
-        clip = (min(found) * max(found)) ** 0.5
+        clip = 1e6 if never else (min(found) * max(found)) ** 0.5
         losses(submission.train_char_lm(toy, batches, epochs=2, lr=0.003, clip=clip), 2)
         oracle.train_char_lm(toy, batches, epochs=2, lr=0.003, clip=clip)
         state, right = submission.state(toy), oracle.state(toy)

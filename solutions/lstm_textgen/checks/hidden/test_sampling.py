@@ -71,6 +71,7 @@ def draws_all_without_top_k(submission, oracle):
     observe("are all characters drawn equally often without top_k", torch.tensor(float(evenly)))
     shares, order = logits.softmax(1).sort(descending=True)
     ranks = (order == ids[:, None]).int().argmax(1)
+    observe("is it always the likeliest", (ranks == 0).all().double())
     rare = comes_at_all(ranks >= 40, shares[:, 40:].sum(1))
     observe("is everything drawn without top_k", torch.tensor(float(rare)))
     compare.require(rare, "without top_k the less likely characters are never drawn")

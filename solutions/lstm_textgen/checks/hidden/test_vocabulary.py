@@ -58,6 +58,8 @@ def vocab_decodes_a_list_of_numbers(submission, oracle):
 def vocab_raises_a_value_error(submission, oracle):
     """an empty text, unknown characters and ids outside 0..V-1 are ValueErrors; no text is no ids"""
     vocab = submission.build("CharVocab", "abc")
+    ids = compare.tensor(submission.method(vocab, "encode", "abc"), what="encode('abc')", shape=(3,))
+    observe("are ids integers of 64 bits", torch.tensor(float(ids.dtype == torch.int64)))
     compare.raises("ValueError", lambda: submission.method(vocab, "encode", "abd"), what="encode('abd')")
     for number in (3, -1):
         compare.raises(
