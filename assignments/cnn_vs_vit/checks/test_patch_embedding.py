@@ -2,9 +2,10 @@
 
 import torch
 
-from dlgrade import compare, structure
+from dlgrade import compare, proxy, structure
 from dlgrade.checks import check
 from dlgrade.observation import observe
+from dlgrade.outcome import StudentRaised
 
 PROPERTIES = (
     "patches_become_one_token_each",
@@ -20,27 +21,41 @@ PROPERTIES = (
     help="Tokens come second, features last. How many patches fit along one side, and how many in all?",
 )
 def patches_become_one_token_each(submission, oracle):
-    """the output is (N, patches, E), for any number of channels and any size of patch"""
+    """the output is (N, patches, E), for any number of channels and any size of patch; so says `count`"""
     for image, patch, channels, width in ((8, 4, 3, 5), (6, 2, 1, 7), (5, 5, 2, 4), (3, 1, 3, 6)):
-        tokens = submission.build("PatchEmbedding", image, patch, channels, width)(
-            oracle.normal(2, channels, image, image)
-        )
-        what = f"PatchEmbedding({image}, {patch}, {channels}, {width})(x)"
-        compare.tensor(tokens, what=what, shape=(2, (image // patch) ** 2, width), dtype=torch.float32)
+        model = submission.build("PatchEmbedding", image, patch, channels, width)
+        tokens = model(oracle.normal(2, channels, image, image))
+        what, patches = f"PatchEmbedding({image}, {patch}, {channels}, {width})", (image // patch) ** 2
+        compare.tensor(tokens, what=f"{what}(x)", shape=(2, patches, width), dtype=torch.float32)
+        count = _count(model)
+        observe("count", torch.tensor(float(patches if count is None else count)))
+        compare.require(count in (None, patches), f"{what}.count is not the number of its patches")
+
+
+def _count(model):
+    """The attribute `count` where there is one: a ViT that never reads it can do without."""
+    try:
+        found = proxy.read(model, "count")
+    except StudentRaised:
+        return None
+    return compare.number(found, what="the attribute count")
 
 
 @check(
     part="PatchEmbedding",
     points=1,
     kind="property",
-    help="What is left of image_size divided by patch_size? Compare before you build the layer.",
+    help="Compare image_size with patch_size before you build the layer, and with x.shape in forward.",
 )
 def patches_that_do_not_fit_are_refused(submission, oracle):
-    """a patch_size that does not divide image_size is a ValueError"""
-    tokens = submission.build("PatchEmbedding", 9, 3, 1, 4)(oracle.normal(1, 1, 9, 9))
+    """a patch_size that does not divide image_size is a ValueError, and so is an image of another size"""
+    model = submission.build("PatchEmbedding", 9, 3, 1, 4)
+    tokens = model(oracle.normal(1, 1, 9, 9))
     compare.tensor(tokens, what="PatchEmbedding(9, 3, 1, 4)(x)", shape=(1, 9, 4))
     what = "PatchEmbedding(9, 4, 1, 4)"
     compare.raises("ValueError", lambda: submission.build("PatchEmbedding", 9, 4, 1, 4), what=what)
+    wrong = oracle.normal(1, 1, 12, 12)
+    compare.raises("ValueError", lambda: model(wrong), what="PatchEmbedding(9, 3, 1, 4) of a 12 x 12 image")
 
 
 @check(

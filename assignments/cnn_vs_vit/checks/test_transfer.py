@@ -6,13 +6,18 @@ from dlgrade import compare, proxy, structure
 from dlgrade.checks import check
 from dlgrade.observation import advise, observe
 from dlgrade.outcome import StudentRaised
-from dlgrade.specs import PretrainedResNet, SmallPretrained
+from dlgrade.specs import PretrainedResNet, SmallPretrained, Toy
 
 RECIPE = {"limit": 5000, "epochs": 3, "batch_size": 100, "max_lr": 0.02}
 
 
 def _of_head(name):
     return name.startswith("fc.")
+
+
+def _head(state):
+    """Shapes of the head's parameters in a state."""
+    return {name: value.shape for name, value in state.items() if _of_head(name)}
 
 
 def _says(model, attribute):
@@ -35,7 +40,7 @@ def _equal(value, other):
     help="The new head takes the place of the old one: same name, same inputs, num_classes outputs.",
 )
 def transfer_replaces_fc_by_a_head_for_the_new_classes(submission, oracle):
-    """the model has num_classes outputs, from a new head under the name fc"""
+    """the backbone itself gets a new head under the name fc, with num_classes outputs"""
     for classes, width in ((4, 6), (7, 5)):
         backbone = PretrainedResNet(7, width=width, seed=oracle.seed())
         model = submission.build("build_transfer_model", classes, backbone)
@@ -46,6 +51,26 @@ def transfer_replaces_fc_by_a_head_for_the_new_classes(submission, oracle):
         observe("trainable parameters elsewhere", torch.tensor(float(strays)))
         logits = model.eval()(oracle.normal(2, 3, 6, 6).double())
         compare.tensor(logits, what=f"build_transfer_model({classes}, backbone)(images)", shape=(2, classes))
+        given, returned = (_head(submission.state(which)) for which in (backbone, model))
+        same = given == returned
+        observe("is the backbone what is returned", torch.tensor(float(same)))
+        compare.require(same, "the backbone itself has no new head: it is to be changed in place")
+
+
+@check(
+    part="build_transfer_model",
+    points=1,
+    kind="property",
+    help="Look at backbone.fc before you replace it: is it the Linear layer that you expect?",
+)
+def transfer_refuses_a_backbone_without_a_linear_fc(submission, oracle):
+    """a backbone without a Linear layer `fc` is a ValueError"""
+    backbone = PretrainedResNet(3, seed=oracle.seed())
+    logits = submission.build("build_transfer_model", 4, backbone).eval()(oracle.normal(2, 3, 6, 6).double())
+    compare.tensor(logits, what="build_transfer_model(4, backbone)(images)", shape=(2, 4))
+    headless = Toy(("Flatten",), ("Linear", 108, 3), seed=oracle.seed())
+    what = "build_transfer_model(4, a model without fc)"
+    compare.raises("ValueError", lambda: submission.build("build_transfer_model", 4, headless), what=what)
 
 
 @check(

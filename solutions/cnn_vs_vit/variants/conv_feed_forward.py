@@ -24,8 +24,11 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         if image_size % patch_size:
             raise ValueError("patch_size must divide image_size")
+        self.size = image_size
         self.count = (image_size // patch_size) ** 2
         self.cut = nn.Conv2d(in_channels, embed_size, kernel_size=patch_size, stride=patch_size)
 
     def forward(self, x):
+        if any(side != self.size for side in x.shape[-2:]):
+            raise ValueError(f"expected images of {self.size} x {self.size} pixels")
         return self.cut(x).flatten(2).transpose(1, 2)

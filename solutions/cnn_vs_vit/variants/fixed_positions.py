@@ -11,10 +11,13 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         if image_size % patch_size != 0:
             raise ValueError(f"{patch_size} does not divide {image_size}")
+        self.image_size = image_size
         self.unfold = nn.Unfold(patch_size, stride=patch_size)
         self.to_tokens = nn.Linear(in_channels * patch_size * patch_size, embed_size)
 
     def forward(self, x):
+        if tuple(x.shape[-2:]) != (self.image_size, self.image_size):
+            raise ValueError(f"images of {tuple(x.shape[-2:])} pixels, expected a side of {self.image_size}")
         return self.to_tokens(self.unfold(x).permute(0, 2, 1))
 
 

@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 
 def build_transfer_model(num_classes, backbone):
+    if type(getattr(backbone, "fc", None)) is not nn.Linear:
+        raise ValueError("expected a backbone with a Linear layer fc")
     for parameter in backbone.parameters():
         parameter.requires_grad = False
     inputs, like = backbone.fc.in_features, backbone.fc.weight
@@ -24,6 +26,9 @@ def count_parameters(model, trainable_only=False):
 
 
 def compare(models, train_loader, test_loader, *, epochs, lr, device="cpu"):
+    if epochs < 1:
+        raise ValueError("train for one epoch at least")
+
     def figures(name):
         model = models[name].to(device)
         optimizer = torch.optim.Adam(filter(lambda p: p.requires_grad, model.parameters()), lr)

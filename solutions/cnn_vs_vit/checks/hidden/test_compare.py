@@ -10,7 +10,7 @@ from dlgrade.specs import Batches, Toy
 
 @check(
     part="compare",
-    points=3,
+    points=2,
     kind="value",
     help="Accuracy is the share of correct test images after the last epoch, with the model in eval mode.",
 )

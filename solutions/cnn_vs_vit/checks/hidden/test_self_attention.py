@@ -23,7 +23,7 @@ OTHERWISE = (
 )
 def attention_and_its_gradient_hold_at_other_sizes(submission, oracle):
     """in float64, output and gradient are the reference's, from one token to many and from one head to E"""
-    for width, heads, tokens in ((24, 4, 6), (9, 1, 3), (6, 6, 1)):
+    for width, heads, tokens in ((24, 3, 6), (9, 1, 3), (6, 6, 1)):
         ours = oracle.build("SelfAttention", width, heads)
         probe = (oracle.normal(2, 4, width),)
         theirs = submission.build("SelfAttention", width, heads, weights=ours, probe=probe)

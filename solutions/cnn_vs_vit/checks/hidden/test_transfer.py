@@ -35,7 +35,7 @@ def transfer_keeps_the_pretrained_features(submission, oracle):
 
 @check(
     part="build_transfer_model",
-    points=2,
+    points=1,
     kind="training",
     otherwise=("one_step_moves_the_head_only",),
     help="The new head must be a layer that forward really uses, in the place and dtype of the old one.",

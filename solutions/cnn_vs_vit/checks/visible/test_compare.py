@@ -38,6 +38,24 @@ def compare_reports_a_row_for_each_model(submission, oracle):
     compare.same([row["name"] for row in rows], list(models), what="the list of names")
     compare.same([row["parameters"] for row in rows], expected, what="the parameters")
     compare.require(min(times) > 0, "a timing is not positive")
+    again = submission.compare(models, *loaders, epochs=1, lr=0.05)
+    count = len(again) if isinstance(again, list) else 0
+    observe("rows of a second call", torch.tensor(float(count)))
+    compare.require(count == len(models), "a second call returns another number of rows than the first")
+
+
+@check(
+    part="compare",
+    points=1,
+    kind="property",
+    help="Without an epoch there is nothing to compare, and no time to divide: ask for epochs first.",
+)
+def compare_refuses_less_than_one_epoch(submission, oracle):
+    """epochs below 1 is a ValueError"""
+    models, loaders = _models(oracle), _loaders(oracle)
+    _require_rows(submission.compare(models, *loaders, epochs=1, lr=0.05), len(models))
+    what = "compare(..., epochs=0)"
+    compare.raises("ValueError", lambda: submission.compare(models, *loaders, epochs=0, lr=0.05), what=what)
 
 
 def _own_counts(submission, models):

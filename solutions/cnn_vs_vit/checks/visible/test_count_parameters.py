@@ -20,6 +20,7 @@ def parameters_are_counted_and_buffers_are_not(submission, oracle):
         [("Linear", 6, 3)],
         [("Conv2d", 3, 4, 3), ("BatchNorm2d", 4), ("PReLU", 4)],
         [("GRU", 3, 5, 2), ("Embedding", 7, 2)],
+        [("MultiheadAttention", 4, 2), ("Linear", 4, 3)],
         [("FrozenLinear", 4, 3), ("Linear", 3, 2)],
     ):
         toy = Toy(*layers, seed=oracle.seed())

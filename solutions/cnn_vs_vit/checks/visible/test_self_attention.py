@@ -162,11 +162,11 @@ def attention_heads_weigh_the_tokens_differently(submission, oracle):
 )
 def attention_scores_are_scaled_by_the_width_of_a_head(submission, oracle):
     """weights are as even or uneven as scores divided by the root of the head's width make them"""
-    model = submission.build("SelfAttention", 64, 4).eval()  # head_dim 16: 64, 16, 8 and 4 all differ
+    model = submission.build("SelfAttention", 80, 5).eval()  # head_dim 16: 80, 16, 5 and roots all differ
     found = []
     for _ in range(REDRAWS):
-        structure.redraw(model, seed=oracle.seed(), spread=64**-0.5)
-        mixed, alone = _mixed_and_alone(model, oracle.normal(2, 6, 64))
+        structure.redraw(model, seed=oracle.seed(), spread=80**-0.5)
+        mixed, alone = _mixed_and_alone(model, oracle.normal(2, 6, 80))
         even = alone.mean(1, keepdim=True)  # what equal weights would give
         spread = (alone - even).square().mean().clamp(min=1e-12)
         found.append(float((mixed - even).square().mean() / spread))

@@ -12,12 +12,23 @@ RECIPE = {"limit": 8000, "epochs": 4, "batch_size": 64, "max_lr": 2e-3}
 
 @check(part="ViT", points=1, kind="shape", help="Is every argument passed on to the part that needs it?")
 def vit_gives_one_logit_for_each_class(submission, oracle):
-    """the output is (N, K), for the default and for other sizes"""
+    """the output is (N, K), for the default and for other sizes, and for one image too"""
     logits = submission.build("ViT")(oracle.normal(2, 3, 32, 32))
     compare.tensor(logits, what="ViT()(images)", shape=(2, 10), dtype=torch.float32)
-    for classes in (4, 7):
-        logits = submission.build("ViT", classes, **SMALL)(oracle.normal(3, 3, 8, 8))
-        compare.tensor(logits, what=f"ViT({classes}, image_size=8, ...)(images)", shape=(3, classes))
+    for classes, batch, image, patch in ((4, 3, 8, 4), (7, 1, 6, 2)):
+        sizes = {**SMALL, "image_size": image, "patch_size": patch}
+        logits = submission.build("ViT", classes, **sizes)(oracle.normal(batch, 3, image, image))
+        what = f"ViT({classes}, image_size={image}, patch_size={patch}, ...)({batch} images)"
+        compare.tensor(logits, what=what, shape=(batch, classes))
+
+
+def _given_the_state_of(model, other):
+    """Give `other` the parameters and buffers of a model, if it has them all; whether it does."""
+    state, shapes = model.state_dict(), {name: value.shape for name, value in other.state_dict().items()}
+    fits = shapes == {name: value.shape for name, value in state.items()}
+    if fits:
+        other.load_state_dict(state)
+    return fits
 
 
 @check(
@@ -28,16 +39,22 @@ def vit_gives_one_logit_for_each_class(submission, oracle):
     help="Cross-entropy applies the softmax itself: return what your last layer gives.",
 )
 def vit_returns_logits(submission, oracle):
-    """the output is logits: no softmax"""
-    model = submission.build("ViT", 5, **SMALL).eval()
+    """the output is logits: no softmax, and of any sign"""
+    model = submission.build("ViT", 32, **SMALL).eval()
     structure.disturb(model, seed=oracle.seed(), by=0.3)
     with torch.no_grad():
-        logits = compare.tensor(model(oracle.normal(6, 3, 8, 8)), what="ViT(5, ...)(images)", shape=(6, 5))
+        logits = compare.tensor(model(oracle.normal(6, 3, 8, 8)), what="ViT(32, ...)(images)", shape=(6, 32))
     sums_to_one = float((logits.sum(-1) - 1).abs().max()) < 1e-3
     bounded = bool((logits >= 0).all()) and bool((logits <= 1).all())
-    observe("do the outputs look like probabilities", torch.tensor([float(sums_to_one), float(bounded)]))
+    positive = bool((logits >= 0).all())
+    observe(
+        "do the outputs look like probabilities",
+        torch.tensor([float(sums_to_one), float(bounded), float(positive)]),
+    )
     compare.require(not (sums_to_one and bounded), "the outputs are probabilities, expected logits")
     compare.require(not bounded, "all outputs lie between 0 and 1, expected logits")
+    compare.chance(2.0**-32)  # 32 outputs would have to share a sign, by weights and biases of either
+    compare.require(not positive, "no output is negative, expected logits of any sign")
 
 
 @check(
@@ -57,6 +74,8 @@ def vit_classifies_each_image_by_itself(submission, oracle):
         lambda: submission.build("TransformerBlock", 12, 3, 0.1, 2), oracle.normal(3, 4, 12)
     )
     observe("does TransformerBlock mix the examples itself", torch.tensor(float(inner)))
+    cut = structure.mixes_examples(lambda: submission.build("PatchEmbedding", 8, 4, 3, 12), images)
+    observe("does PatchEmbedding mix the examples itself", torch.tensor(float(cut)))
     structure.batch_independence(model, images, what="the logits")
     moved = _minds_place(model, images)
     observe("do logits depend on the place in the batch", torch.tensor(float(moved)))
@@ -80,7 +99,7 @@ def _minds_place(model, images):
     help="Attention treats tokens as a set. What tells it where each patch stands?",
 )
 def vit_sees_where_a_patch_stands(submission, oracle):
-    """an image with its patches in another order gets other logits, and every patch counts"""
+    """an image with its patches in another order gets other logits, all patches count, weights say it all"""
     model = submission.build("ViT", 5, **SMALL).eval()
     structure.disturb(model, seed=oracle.seed(), by=0.2)
     images = oracle.normal(2, 3, 8, 8)
@@ -98,6 +117,19 @@ def vit_sees_where_a_patch_stands(submission, oracle):
     observe("do two images get the same logits", torch.tensor(float(blind)))
     extra = [p for _, p in model.named_parameters() if p.dim() > 1 and p.numel() == SMALL["embed_size"]]
     observe("vectors of a token's width beside the layers", torch.tensor(float(len(extra))))
+    found = structure.gradients(model, images).values()
+    idle = [value for value in found if value.dim() > 1 and not bool(value.any())]
+    observe("are there weights without influence", torch.tensor(float(bool(idle))))
+    again = submission.build("ViT", 5, **SMALL).eval()
+    if _given_the_state_of(model, again):
+        with torch.no_grad():
+            twin = compare.tensor(again(images), what="the logits", shape=(2, 5))
+        own = float((twin - logits).abs().max()) > 1e-3 * scale
+        observe("do equal weights give other logits", torch.tensor(float(own)))
+        compare.require(
+            not own,
+            "a ViT with the same parameters and buffers gives other logits: something random is in neither",
+        )
     observe(
         "do logits change with the order of the patches",
         torch.tensor([float(m > 1e-4 * scale) for m in moved]),
