@@ -56,9 +56,13 @@ def block_normalises_last(submission, oracle):
         output = model(x)
     output = compare.tensor(output, what="TransformerBlock(16, 2, 0.1, 4)(x)", shape=(2, 5, 16))
     mean, spread = output.mean(-1).abs().max(), (output.var(-1, unbiased=False) - 1).abs().max()
-    observe("is the output of a block not normalised", torch.tensor(float(mean > 0.02 or spread > 0.05)))
-    added = (output - x).mean(-1).abs().max() <= 0.02
-    observe("is what a block adds to its input centred", added.double())
+    added, over_tokens = (output - x).mean(-1).abs().max(), output.mean(1).abs().max()
+    observe(
+        "[output not normalised, what is added centred, each feature centred, some are zero]",
+        torch.tensor(
+            [mean > 0.02 or spread > 0.05, added <= 0.02, over_tokens <= 0.02, bool((output == 0).any())]
+        ).double(),
+    )
     running = [name for name, _ in model.named_buffers() if "running" in name]
     observe("running statistics in a block", torch.tensor(float(len(running))))
     compare.require(float(mean) <= 0.02, "the mean of a token's features is not 0 at the end of a new block")
