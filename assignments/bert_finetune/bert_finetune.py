@@ -12,12 +12,11 @@ from torch.nn import functional as F
 
 
 class TextClassifier(nn.Module):
-    """Embedding, bidirectional LSTM, both final states (forward first), dropout, linear layer.
+    """Embedding, bidirectional LSTM, both final states (forward first), dropout of 0.5, linear layer.
 
     Id 0 at the end of a row is padding: the forward direction stops before it and the backward direction
-    starts before it, so a text gets the same logits whatever it is padded to. Id 0 between other ids is
-    read as a token (BERT's vocabulary has [PAD] as 0, and only at the end). A row of nothing but 0 is
-    read as a single 0.
+    starts before it, so a text gets the same logits whatever it is padded to. Elsewhere there is no
+    0: BERT's vocabulary has [PAD] as 0, and only at the end. A row of nothing but 0 is read as a single 0.
     Layers: `embedding`, `lstm`, `dropout`, `fc`.
 
     Args:

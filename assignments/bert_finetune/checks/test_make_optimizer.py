@@ -24,8 +24,14 @@ def values(model):
 
 
 def rates(submission, oracle, steps, **settings):
-    """How far a parameter with a gradient of 1 moves in each step: with Adam that is the rate."""
-    model = submission.method(Toy(("Linear", 3, 2), seed=oracle.seed()), "train")
+    """How far each parameter with a gradient of 1 moves in each step, (steps, P), and the parameters' names.
+
+    With Adam that is the rate.
+    """
+    toy = Toy(("Linear", 3, 2), seed=oracle.seed())
+    for name in ("encoder", "classifier", "head", "fc"):
+        submission.method(toy, "add_module", name, Toy(("Linear", 2, 2), seed=oracle.seed()))
+    model = submission.method(toy, "train")
     optimizer, scheduler = made(submission, model, weight_decay=0.0, **settings)
     moved, before = [], values(model)
     for _ in range(steps):
@@ -33,9 +39,20 @@ def rates(submission, oracle, steps, **settings):
         optimizer.step()
         scheduler.step()
         after = values(model)
-        moved.append((before["0.weight"] - after["0.weight"]).mean())
+        moved.append(torch.stack([(before[name] - after[name]).mean() for name in before]))
         before = after
-    return torch.stack(moved)
+    return torch.stack(moved), list(before)
+
+
+def require_one_rate(moved, names):
+    """Require all parameters to move alike in each step."""
+    apart = (moved - moved[:, :1]).abs().amax(0) > 1e-3 * float(moved.abs().max())
+    observe("parameters that move at another rate than the first", apart.double())
+    other = [name for name, differs in zip(names, apart.tolist(), strict=True) if differs]
+    compare.require(
+        not other,
+        f"{len(other)} of {len(names)} parameters, first {other[:1]}, run at another rate than {names[0]}",
+    )
 
 
 def planned(steps, *, lr, warmup_steps, total_steps):
@@ -56,8 +73,10 @@ def weight_decay_shrinks_matrices_only(submission, oracle):
     """without gradients a step shrinks every matrix by lr * weight_decay, and no bias and no LayerNorm"""
     model = submission.method(TinyBert(oracle.seed()), "train")
     before = values(model)
-    settings = {"lr": 0.02, "weight_decay": 0.5, "warmup_steps": 0, "total_steps": 100}
-    optimizer, _ = made(submission, model, **settings)
+    settings = {"lr": 0.02, "weight_decay": 0.5, "warmup_steps": 0, "total_steps": 10**6}
+    optimizer, scheduler = made(submission, model, **settings)
+    optimizer.step()  # without any gradient: the rate of the very first step is another check's question
+    scheduler.step()
     model.set_gradients({name: torch.zeros_like(value) for name, value in before.items()})
     optimizer.step()
     after = values(model)
@@ -89,7 +108,8 @@ def weight_decay_shrinks_matrices_only(submission, oracle):
     help="Write the rates of the first ten steps on paper. The scheduler is stepped once after each step.",
 )
 def learning_rate_warms_up_and_decays_linearly(submission, oracle):
-    """the rate rises from 0 to lr in warmup_steps, then falls to 0 at total_steps"""
+    """the rate of every parameter rises from 0 to lr in warmup_steps, then falls to 0 at total_steps"""
     settings = {"lr": 0.01, "warmup_steps": 4, "total_steps": 10}
-    seen = rates(submission, oracle, 10, **settings)
-    compare.close(seen, planned(10, **settings), what="the rate of steps 0 to 9", rtol=1e-3, atol=1e-6)
+    seen, names = rates(submission, oracle, 10, **settings)
+    require_one_rate(seen, names)
+    compare.close(seen[:, 0], planned(10, **settings), what="the rate of steps 0 to 9", rtol=1e-3, atol=1e-6)

@@ -11,11 +11,19 @@ from dlgrade.checks import check
 from dlgrade.observation import observe
 
 ARGS = (30, 6, 5, 4)  # vocabulary, embedding, hidden, outputs
+RANDOM = "two calls in eval mode with the same texts differ: dropout is still on"
 
 
 def texts(oracle, count, length, vocab=30):
     """Ids of texts without padding."""
     return oracle.integers(count, length, low=1, high=vocab)
+
+
+def parameters_of(vocab, embed, hidden, outputs):
+    """How many parameters there are, and how many if each direction, or both, had one bias instead of two."""
+    gates = 4 * hidden * (embed + hidden + 2)
+    whole = vocab * embed + 2 * gates + (2 * hidden + 1) * outputs
+    return [whole, whole - 4 * hidden, whole - 8 * hidden]
 
 
 def scores(value, what, shape):
@@ -76,19 +84,29 @@ def text_classifier_ignores_padding(submission, oracle):
         ids[row, length:] = 0
     with torch.no_grad():
         together = scores(model(ids), "the logits of padded texts", (4, 4))
+        again = scores(model(ids), "the logits of padded texts", (4, 4))
+        observe("does eval mode repeat itself", (together == again).all().double())
+        compare.require(torch.equal(together, again), RANDOM)
         alone = [
             scores(model(ids[row : row + 1, :length]), "the logits of one text", (1, 4))
             for row, length in enumerate(lengths)
         ]
         others = torch.where(ids == 0, 0, 30 - ids)
         beside = scores(model(torch.cat([ids[:1], others[1:]])), "the logits beside other texts", (4, 4))
-    off = (together - torch.cat(alone)).abs().amax(1) > 1e-4
+    alone = torch.cat(alone)
+    off = (together - alone).abs().amax(1) > 1e-4
+    found = (together.unsqueeze(1) - alone).abs().amax(2) <= 1e-4  # (4, 4), of each row among the others
+    swapped = bool(off.any() and found.any(0).all() and found.any(1).all())
     silent = sum(not bool((g != 0).any()) for g in structure.gradients(model, ids).values())
     mixed = (together[0] - beside[0]).abs().max() > 1e-4
     observe("texts whose logits change with padding", off.double())
     observe("do texts mix", mixed.double())
+    observe("are rows swapped", torch.tensor(float(swapped)))
     observe("parameters without a gradient", torch.tensor(float(silent)))
     compare.require(not bool(mixed), "the logits of a text change with the other texts of its batch")
+    compare.require(
+        not swapped, "the rows come in another order than the texts, when these are not sorted by length"
+    )
     compare.require(not bool(off.any()), "the logits of a text change with the zeros behind it")
 
 
@@ -103,6 +121,14 @@ def text_classifier_ignores_padding(submission, oracle):
 )
 def text_classifier_joins_the_last_states_of_both_directions(submission, oracle):
     """with the reference's weights, the logits are the reference's"""
+    model = submission.build("TextClassifier", *ARGS)
+    count, expected = sum(value.numel() for value in model.parameters()), parameters_of(*ARGS)
+    observe("parameters", torch.tensor(float(count)))
+    compare.require(
+        count in expected,
+        f"TextClassifier{ARGS} has {count} parameters, expected {expected[0]}: those of an embedding, of one "
+        "LSTM layer that reads both ways, and of a linear layer",
+    )
     for args, count, length in ((ARGS, 4, 7), ((15, 4, 6, 3), 3, 5)):
         ids = texts(oracle, count, length, args[0])
         ours = oracle.build("TextClassifier", *args).eval()

@@ -27,6 +27,8 @@ def mean_pool(last_hidden_state, attention_mask):
 
 
 def predict(model, tokenizer, texts, labels):
+    if isinstance(texts, str):
+        raise ValueError("expected a list of texts")
     was_training, results = model.training, []
     model.eval()
     for text in texts:

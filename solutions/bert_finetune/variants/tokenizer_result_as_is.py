@@ -14,6 +14,9 @@ def tokenize_batch(tokenizer, texts, max_length=64):
 
 @torch.no_grad()
 def predict(model, tokenizer, texts, labels):
+    if isinstance(texts, str):
+        raise ValueError("a list of texts is needed")
+    mode = model.training
     model.eval()
     results = [None] * len(texts)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
@@ -26,6 +29,7 @@ def predict(model, tokenizer, texts, labels):
         top = probabilities.topk(1, dim=-1)
         for place, score, index in zip(chosen, top.values[:, 0], top.indices[:, 0], strict=True):
             results[place] = {"label": labels[index.item()], "score": score.item()}
+    model.train(mode)
     return results
 
 

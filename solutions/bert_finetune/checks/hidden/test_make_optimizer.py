@@ -34,7 +34,9 @@ def frozen_parameters_stay_out_of_the_optimizer(submission, oracle):
     before = values(model)
     free = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     settings = {"lr": 0.01, "weight_decay": 0.1, "warmup_steps": 0, "total_steps": 9}
-    optimizer, _ = made(submission, model, **settings)
+    optimizer, scheduler = made(submission, model, **settings)
+    optimizer.step()  # without any gradient: the rate of the very first step is another check's question
+    scheduler.step()
     model.set_gradients({name: torch.ones_like(value) for name, value in before.items()})
     optimizer.step()
     moved = {name for name, value in values(model).items() if not torch.equal(value, before[name])}
@@ -54,7 +56,9 @@ def frozen_parameters_stay_out_of_the_optimizer(submission, oracle):
 def schedule_holds_at_its_ends(submission, oracle):
     """no warm-up starts at lr, a schedule of warm-up only rises, and after total_steps the rate stays 0"""
     for warmup, total, steps in ((0, 4, 6), (3, 3, 5), (1, 2, 4), (5, 8, 8)):
-        model = submission.method(Toy(("Linear", 2, 2), seed=oracle.seed()), "train")
+        toy = Toy(("Linear", 2, 2), seed=oracle.seed())
+        submission.method(toy, "add_module", "classifier", Toy(("Linear", 2, 2), seed=oracle.seed()))
+        model = submission.method(toy, "train")
         settings = {"lr": 0.02, "weight_decay": 0.0, "warmup_steps": warmup, "total_steps": total}
         optimizer, scheduler = made(submission, model, **settings)
         moved, before = [], values(model)
@@ -63,14 +67,20 @@ def schedule_holds_at_its_ends(submission, oracle):
             optimizer.step()
             scheduler.step()
             after = values(model)
-            moved.append((before["0.weight"] - after["0.weight"]).mean())
+            moved.append(torch.stack([(before[name] - after[name]).mean() for name in before]))
             before = after
         expected = [
             0.02 * (step / warmup if step < warmup else max(0, total - step) / max(1, total - warmup))
             for step in range(steps)
         ]
         what = f"the rates with {warmup} of {total} steps of warm-up"
-        compare.close(torch.stack(moved), torch.tensor(expected).double(), what=what, rtol=1e-3, atol=1e-6)
+        compare.close(
+            torch.stack(moved),
+            torch.tensor(expected).double().unsqueeze(1).expand(steps, 4),
+            what=what,
+            rtol=1e-3,
+            atol=1e-6,
+        )
 
 
 @check(
@@ -93,8 +103,10 @@ def impossible_schedules_are_refused(submission, oracle):
             + (" of a frozen model" if model is frozen else ""),
         )
     before = submission.state(toy)
-    optimizer, _ = made(submission, toy, lr=0.1, weight_decay=0.5, warmup_steps=0, total_steps=4)
+    optimizer, scheduler = made(submission, toy, lr=0.1, weight_decay=0.5, warmup_steps=0, total_steps=10**6)
     held = submission.method(toy, "train")
+    optimizer.step()
+    scheduler.step()
     held.set_gradients({name: torch.zeros_like(value) for name, value in before.items()})
     optimizer.step()
     after = submission.state(toy)["0.weight"]

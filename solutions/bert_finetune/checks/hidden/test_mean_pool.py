@@ -7,6 +7,11 @@ from dlgrade.checks import check
 from dlgrade.observation import observe
 
 
+def mask_of(lengths, width):
+    """(N, width), 1 for the first tokens of each text."""
+    return (torch.arange(width) < torch.tensor(lengths).unsqueeze(1)).long()
+
+
 @check(
     part="mean_pool",
     points=1,
@@ -29,7 +34,7 @@ def mean_pool_is_untouched_by_what_stands_in_the_padding(submission, oracle):
 
 @check(
     part="mean_pool",
-    points=2,
+    points=1,
     kind="value",
     needs=("mean_pool_averages_the_tokens",),
     help="The mask may be of bool, its tokens need not come first, and a text may have no token at all.",
@@ -52,6 +57,27 @@ def mean_pool_takes_every_mask(submission, oracle):
 @check(
     part="mean_pool",
     points=1,
+    kind="value",
+    needs=("mean_pool_averages_the_tokens",),
+    help="float16 times float32 is float32: turn the mask, or the count, into the dtype of the vectors.",
+)
+def mean_pool_keeps_half_precision(submission, oracle):
+    """vectors of float16, as of an encoder loaded in half precision, give a mean of float16"""
+    vectors = (oracle.normal(3, 5, 4) + 1).to(torch.float16)
+    mask = mask_of((5, 1, 3), 5)
+    pooled = compare.tensor(submission.mean_pool(vectors, mask), what="mean_pool of float16", shape=(3, 4))
+    kept = pooled.dtype == torch.float16
+    observe(
+        "[is the result float16, is it float32]", torch.tensor([kept, pooled.dtype == torch.float32]).double()
+    )
+    compare.require(kept, f"mean_pool of float16 vectors is {str(pooled.dtype).removeprefix('torch.')}")
+    expected = oracle.mean_pool(vectors.float(), mask).to(torch.float16)
+    compare.close(pooled, expected, what="mean_pool of float16", rtol=0.01, atol=0.01)
+
+
+@check(
+    part="mean_pool",
+    points=1,
     kind="property",
     needs=("mean_pool_averages_the_tokens",),
     help="Broadcasting turns a mask of another shape into a wrong answer without a word: compare the shapes.",
@@ -59,7 +85,7 @@ def mean_pool_takes_every_mask(submission, oracle):
 def mean_pool_refuses_a_mask_of_another_shape(submission, oracle):
     """a mask that is not (N, T) is a ValueError"""
     vectors = oracle.normal(3, 4, 5)
-    for shape in ((3, 1), (1, 4), (4,), (3, 5)):
+    for shape in ((3, 1), (1, 4), (4,), (3, 5), (4, 3), (12,), (3, 4, 1)):
         mask = torch.ones(shape, dtype=torch.int64)
         compare.raises(
             "ValueError",

@@ -36,7 +36,7 @@ def agree(submission, oracle, toy, texts, what):
 
 @check(
     part="predict",
-    points=2,
+    points=1,
     kind="property",
     needs=("predict_gives_a_label_and_a_score_for_each_text",),
     help="finetune leaves the model in train mode, where dropout makes every prediction another one.",
@@ -47,6 +47,26 @@ def predict_switches_to_eval_mode(submission, oracle):
     for side in (submission, oracle):
         side.method(toy, "train", True)
     agree(submission, oracle, toy, list(WORDS[:5]), "of a model that came in train mode")
+
+
+@check(
+    part="predict",
+    points=1,
+    kind="property",
+    needs=("predict_gives_a_label_and_a_score_for_each_text",),
+    help="Note model.training before you change it, and give it back at the end: model.train(was_training).",
+)
+def predict_leaves_the_mode_as_it_was(submission, oracle):
+    """a model in train mode is in train mode afterwards, one in eval mode in eval mode"""
+    toy = toy_of(oracle, ("Tanh",))
+    after = []
+    for mode in (True, False):
+        model = submission.method(toy, "train", mode)
+        agree(submission, oracle, toy, list(WORDS[:3]), f"of a model in {'train' if mode else 'eval'} mode")
+        after.append(model.layout.training)
+    observe("mode after predicting in train mode, in eval mode", torch.tensor(after).double())
+    compare.require(after[0], "a model that came in train mode is in eval mode afterwards")
+    compare.require(not after[1], "a model that came in eval mode is in train mode afterwards")
 
 
 @check(
@@ -91,10 +111,11 @@ def predict_takes_lists_of_every_length(submission, oracle):
     points=1,
     kind="property",
     needs=("predict_gives_a_label_and_a_score_for_each_text",),
-    help="Compare the number of labels with the number of logits before you name anything.",
+    help="Compare the number of labels with the number of logits before you name anything. "
+    "And what does a loop over texts go through, if texts is a single str?",
 )
 def predict_refuses_labels_that_do_not_fit(submission, oracle):
-    """too many and too few labels are a ValueError"""
+    """too many and too few labels, and a single str in place of a list, are a ValueError"""
     toy, tokenizer = toy_of(oracle), TinyTokenizer()
     for labels in (LABELS[:2], [*LABELS, "never"]):
         compare.raises(
@@ -102,4 +123,9 @@ def predict_refuses_labels_that_do_not_fit(submission, oracle):
             lambda labels=labels: submission.predict(toy, tokenizer, ["great", "bad"], labels),
             what=f"predict with {len(labels)} labels for 3 classes",
         )
+    compare.raises(
+        "ValueError",
+        lambda: submission.predict(toy, tokenizer, "great", LABELS),
+        what="predict of a single str",
+    )
     agree(submission, oracle, toy, ["great", "bad"], "with labels that fit")

@@ -11,8 +11,6 @@ from dlgrade.observation import observe
 from dlgrade.proxy import RemoteModule
 from dlgrade.specs_text import TinyBert
 
-ENCODER = ("embeddings.", ".layer.", "pooler.dense.")  # what the names of a BERT's parameters hold
-
 
 def classifier(submission, oracle, num_classes):
     """The answer's classifier in eval mode with formula weights, and the encoder it was built on."""
@@ -21,6 +19,15 @@ def classifier(submission, oracle, num_classes):
     compare.require(isinstance(model, RemoteModule), "build_classifier does not return an nn.Module")
     model.load_state_dict(oracle.weights(model))
     return model.eval(), encoder
+
+
+def of_encoder(names, oracle, encoder):
+    """Those names of a classifier's parameters that are the encoder's, and not a head's of like names."""
+    keys = {entry.name for entry in oracle.method(encoder, "eval").layout.parameters}
+    first = "embeddings.word_embeddings.weight"
+    known = {name.removesuffix(first) + key for name in names if name.endswith(first) for key in keys}
+    deep = tuple(key.removeprefix("encoder.") for key in keys if ".layer." in key)  # held without the encoder
+    return [name for name in names if name in known or name.endswith(deep)]
 
 
 def texts(oracle, lengths):
@@ -62,9 +69,9 @@ def classifier_trains_head_and_encoder(submission, oracle):
     model, encoder = classifier(submission, oracle, 3)
     found = structure.gradients(model, *texts(oracle, (9, 6, 4)))
     found = {name: compare.tensor(g, what=f"the gradient of {name}") for name, g in found.items()}
-    inside = {name: g for name, g in found.items() if any(key in name for key in ENCODER)}
+    inside = of_encoder(found, oracle, encoder)
     head = [g for name, g in found.items() if name not in inside]
-    matrices = [g for name, g in inside.items() if g.dim() >= 2 and "pooler" not in name]
+    matrices = [found[name] for name in inside if found[name].dim() >= 2 and "pooler" not in name]
     reached = [sum(bool((g != 0).any()) for g in group) for group in (matrices, head)]
     graph = proxy.read(submission.method(encoder, "eval"), "graph")
     observe("does the encoder run with a graph", torch.tensor(float(graph is True)))
@@ -86,6 +93,9 @@ def classifier_ignores_padding(submission, oracle):
     model, encoder = classifier(submission, oracle, 3)
     ids, mask = texts(oracle, (9, 5, 3))
     before = logits_of(model, ids, mask, 3)
+    repeats = torch.equal(before, logits_of(model, ids, mask, 3))
+    observe("does eval mode repeat itself", torch.tensor(float(repeats)))
+    compare.require(repeats, "two calls in eval mode with the same texts differ: dropout is still on")
     longest = logits_of(model, ids[:1], mask[:1], 3)
     alone = logits_of(model, ids[1:2, :5], mask[1:2, :5], 3)
     logits_of(model, ids, mask, 3)

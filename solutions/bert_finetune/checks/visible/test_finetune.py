@@ -54,14 +54,16 @@ def finetuning_moves_the_weights_as_the_reference_does(submission, oracle):
     help="One number for each step: the mean cross-entropy of the batch, before the weights move.",
 )
 def finetuning_returns_the_loss_of_each_step(submission, oracle):
-    """it returns one mean cross-entropy for each batch, from before that batch's update"""
+    """it returns one mean cross-entropy for each batch, from before that batch's update, as a plain number"""
     for sizes in ((6, 3, 3), (3,), (6, 9)):
         toy, optimizer, scheduler = setting(oracle)
         batches = batches_of(oracle, sizes)
-        losses = submission.finetune(toy, batches, optimizer, scheduler)
+        losses = submission.finetune(submission.method(toy, "eval"), batches, optimizer, scheduler)
         expected = torch.tensor(oracle.finetune(toy, batches, optimizer, scheduler), dtype=torch.float64)
         losses = losses.tolist() if isinstance(losses, torch.Tensor) and losses.dim() == 1 else losses
         compare.require(isinstance(losses, list | tuple), "finetune does not return a list of losses")
+        hanging = any(isinstance(loss, torch.Tensor) and loss.requires_grad for loss in losses)
+        observe("do losses hold their graphs", torch.tensor(float(hanging)))
         numbers = [compare.number(loss, what="an entry of the list") for loss in losses]
         seen = torch.tensor(numbers, dtype=torch.float64)
         observe("losses returned, relative to the first", seen)
@@ -69,3 +71,6 @@ def finetuning_returns_the_loss_of_each_step(submission, oracle):
             len(numbers) == len(sizes), f"{len(numbers)} losses are returned for {len(sizes)} steps"
         )
         compare.close(seen, expected, what="the losses", rtol=1e-5, atol=1e-6)
+        compare.require(
+            not hanging, "a loss of the list still holds the graph of its whole step: keep a float"
+        )

@@ -8,7 +8,14 @@ from dlgrade.observation import observe
 from dlgrade.proxy import RemoteModule
 from dlgrade.specs_text import TinyBert
 
-ENCODER = ("embeddings.", ".layer.", "pooler.dense.")  # what the names of a BERT's parameters hold
+
+def of_encoder(names, oracle, encoder):
+    """Those names of a classifier's parameters that are the encoder's, and not a head's of like names."""
+    keys = {entry.name for entry in oracle.method(encoder, "eval").layout.parameters}
+    first = "embeddings.word_embeddings.weight"
+    known = {name.removesuffix(first) + key for name in names if name.endswith(first) for key in keys}
+    deep = tuple(key.removeprefix("encoder.") for key in keys if ".layer." in key)  # held without the encoder
+    return [name for name in names if name in known or name.endswith(deep)]
 
 
 @check(
@@ -20,11 +27,12 @@ ENCODER = ("embeddings.", ".layer.", "pooler.dense.")  # what the names of a BER
 )
 def freezing_leaves_exactly_the_head_trainable(submission, oracle):
     """no parameter of the encoder requires a gradient any more, every one of the head still does"""
-    model = submission.build("build_classifier", TinyBert(oracle.seed()), 3)
+    encoder = TinyBert(oracle.seed())
+    model = submission.build("build_classifier", encoder, 3)
     compare.require(isinstance(model, RemoteModule), "build_classifier does not return an nn.Module")
     submission.freeze_encoder(model)
     free = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    inside = [name for name in free if any(key in name for key in ENCODER)]
+    inside = of_encoder(free, oracle, encoder)
     loose = [name for name in inside if free[name]]
     head = [name for name in free if name not in inside]
     stuck = [name for name in head if not free[name]]
