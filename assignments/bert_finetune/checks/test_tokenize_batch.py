@@ -11,8 +11,8 @@ LISTS = (
     ["the film was not very good", "bad", "great , but dull !"],
     ["a play"],
     ["Zap", "THE FILM IS GREAT", "it's ok", "dull and bad and dull"],
-    ["bad", "not very good", "bad"],
 )
+TWICE = ["bad", "not very good", "bad"]
 
 
 def entries(batch):
@@ -57,16 +57,17 @@ def tokenize_batch_pads_to_the_longest_text(submission, oracle):
 def tokenize_batch_gives_ids_and_mask(submission, oracle):
     """ids are the tokenizer's, the mask is 1 for tokens and 0 for padding, whatever id the padding has"""
     tokenizer = TinyTokenizer()
-    for texts in LISTS:
+    for texts in (*LISTS, TWICE):
         ids, mask = entries(submission.tokenize_batch(tokenizer, texts))
         expected = oracle.tokenize_batch(tokenizer, texts)
         observe("the mask", mask)
         compare.close(ids, expected["input_ids"], what="'input_ids'")
         compare.close(mask, expected["attention_mask"].double(), what="'attention_mask'")
     for side in (submission, oracle):
-        side.method(tokenizer, "add_special_tokens", {"pad_token": "[MASK]"})  # no longer id 0
-    ids, mask = entries(submission.tokenize_batch(tokenizer, LISTS[0]))
-    expected = oracle.tokenize_batch(tokenizer, LISTS[0])
+        side.method(tokenizer, "add_special_tokens", {"pad_token": "[MASK]"})  # and id 0 is a token
+    texts = [*LISTS[0], "good [PAD] bad"]
+    ids, mask = entries(submission.tokenize_batch(tokenizer, texts))
+    expected = oracle.tokenize_batch(tokenizer, texts)
     real = expected["attention_mask"]
     compare.close(mask, real.double(), what="'attention_mask' of a tokenizer whose padding is not id 0")
     compare.close(ids * real, expected["input_ids"] * real, what="'input_ids' of that tokenizer's tokens")

@@ -35,12 +35,14 @@ def one_step_of_a_frozen_model_moves_the_head_only(submission, oracle):
     ids, mask = oracle.integers(4, 6, low=5, high=150), torch.ones(4, 6, dtype=torch.int64)
     with torch.no_grad():
         before = compare.tensor(model(ids, mask), what="the logits", shape=(4, 3)).double()
+        again = compare.tensor(model(ids, mask), what="the logits", shape=(4, 3)).double()
     submission.freeze_encoder(model)
     model.eval()
     left = sum(parameter.requires_grad for parameter in model.parameters())
     observe("is anything trainable", torch.tensor(float(left > 0)))
     output = compare.tensor(model(ids, mask), what="the logits of the frozen model", shape=(4, 3))
-    same = float((output.detach().double() - before).abs().max()) <= 1e-5
+    random = not torch.equal(before, again)  # which is not for this check to blame
+    same = random or float((output.detach().double() - before).abs().max()) <= 1e-5
     observe("[outputs unchanged, gradient left]", torch.tensor([same, output.requires_grad]).double())
     compare.require(same, "freezing changes the logits")
     compare.require(output.requires_grad, "no gradient flows from the logits of the frozen model")

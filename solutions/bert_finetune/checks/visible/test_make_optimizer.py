@@ -48,6 +48,7 @@ def require_one_rate(moved, names):
     """Require all parameters to move alike in each step."""
     apart = (moved - moved[:, :1]).abs().amax(0) > 1e-3 * float(moved.abs().max())
     observe("parameters that move at another rate than the first", apart.double())
+    observe("the rates of all parameters", moved)
     other = [name for name, differs in zip(names, apart.tolist(), strict=True) if differs]
     compare.require(
         not other,
