@@ -161,9 +161,11 @@ def lstm_model_drops_a_fifth(submission, oracle):
 
 
 def small_weights(oracle, module):
-    """Values of a size at which gates and tanh are nearly linear, none of them near 0."""
-    values = {}
+    """Parameters of a size at which gates and tanh are nearly linear, none of them near 0."""
+    values, learned = {}, {entry.name for entry in module.layout.parameters}
     for name, value in oracle.weights(module).items():
+        if name not in learned:  # a buffer may be the rate of dropout
+            continue
         size = oracle.uniform(*value.shape, low=0.2, high=0.4).to(value.dtype)
         values[name] = torch.where(value < 0, -size, size)
     return values

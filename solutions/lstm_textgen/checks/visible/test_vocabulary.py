@@ -49,7 +49,7 @@ def vocab_numbers_each_character(submission, oracle):
     part="CharVocab",
     points=2,
     kind="value",
-    needs=("vocab_numbers_each_character",),
+    needs=("vocab_has_each_character_once",),
     help="decode is encode backwards: look each number's character up, and join them.",
 )
 def vocab_decodes_what_it_encodes(submission, oracle):
