@@ -169,13 +169,15 @@ def simple_rnn_is_one_layer_with_tanh(submission, oracle):
     structure.order_matters(model, x)
     ahead = x * torch.tensor([1e6, 1, 1, 1, 1, 1]).reshape(1, 6, 1)
     ended, ended_ahead = (torch.cat([value[:, :-1], x[:, :1]], dim=1) for value in (x, ahead))
+    back, begun_back = ahead.flip(1), ended_ahead.flip(1)
     with torch.no_grad():
-        usual, last, turned, first, second = (
+        usual, last, turned, first, second, third, fourth = (
             compare.tensor(model(value), what="the output", shape=(4, 2))
-            for value in (x, ended, -x, ahead, ended_ahead)
+            for value in (x, ended, -x, ahead, ended_ahead, back, begun_back)
         )
     size = float(usual.abs().max())
-    observe("does the last step count", torch.tensor(float((usual - last).abs().max() > 1e-5 * size)))
+    counts = [float((a - b).abs().max()) > 1e-5 * size for a, b in ((usual, last), (third, fourth))]
+    observe("[does the last step count, the first before a large last]", torch.tensor(counts).double())
     huge = float(first.abs().max()) > 100 * max(size, 0.01)
     blind = float((first - second).abs().max()) < 1e-5 * size
     even = float((usual + turned).abs().max()) > 1e-4 * size
