@@ -22,6 +22,12 @@ def vit_gives_one_logit_for_each_class(submission, oracle):
         compare.tensor(logits, what=what, shape=(batch, classes))
 
 
+def _observe_matrices(model):
+    """Record whether the model's parameters can be those of two blocks, of two matrices each and more."""
+    matrices = sum(p.dim() > 1 for _, p in model.named_parameters())
+    observe("are there fewer matrices than in two blocks", torch.tensor(float(matrices < 8)))
+
+
 def _given_the_state_of(model, other):
     """Give `other` the parameters and buffers of a model, if it has them all; whether it does."""
     state, shapes = model.state_dict(), {name: value.shape for name, value in other.state_dict().items()}
@@ -67,6 +73,7 @@ def vit_returns_logits(submission, oracle):
 def vit_classifies_each_image_by_itself(submission, oracle):
     """in eval mode an image's logits do not depend on the rest of the batch, nor on its place there"""
     model = submission.build("ViT", 5, **SMALL).eval()
+    _observe_matrices(model)
     structure.disturb(model, seed=oracle.seed())
     images = oracle.normal(4, 3, 8, 8)
     structure.eval_is_deterministic(model, images)
@@ -101,6 +108,7 @@ def _minds_place(model, images):
 def vit_sees_where_a_patch_stands(submission, oracle):
     """an image with its patches in another order gets other logits, all patches count, weights say it all"""
     model = submission.build("ViT", 5, **SMALL).eval()
+    _observe_matrices(model)
     structure.disturb(model, seed=oracle.seed(), by=0.2)
     images = oracle.normal(2, 3, 8, 8)
     top, bottom = images[:, :, :4], images[:, :, 4:]
