@@ -23,11 +23,8 @@ def pair(submission):
 def apply(transform, pixels, what):
     """The transformed image of uint8 pixels (32, 32, 3), given as a PIL image."""
     result = compare.tensor(transform(Image(pixels)), what=what, shape=(3, 32, 32))
-    facts = [result.is_floating_point(), result.dtype == torch.float32]
-    observe(f"is {what} [floating, float32]", torch.tensor(facts).double())
-    compare.require(
-        facts[1], f"{what} has dtype {str(result.dtype).removeprefix('torch.')}, expected float32"
-    )
+    observe(f"is {what} floating", torch.tensor(float(result.is_floating_point())))
+    compare.require(result.is_floating_point(), f"{what} has dtype {result.dtype}, expected a floating one")
     return result.double()
 
 
@@ -39,10 +36,10 @@ def pixels_of(oracle):
     part="make_transforms",
     points=1,
     kind="shape",
-    help="Both transforms end with a float32 tensor, channels first.",
+    help="Both transforms end with a floating tensor, channels first.",
 )
 def transforms_give_float_tensors(submission, oracle):
-    """both transforms turn a PIL image into a float32 tensor (3, 32, 32)"""
+    """both transforms turn a PIL image into a floating tensor (3, 32, 32)"""
     train, test = pair(submission)
     pixels = pixels_of(oracle)
     apply(train, pixels, "the train transform of an image")
@@ -51,7 +48,27 @@ def transforms_give_float_tensors(submission, oracle):
 
 @check(
     part="make_transforms",
-    points=2,
+    points=1,
+    kind="property",
+    needs=("transforms_give_float_tensors",),
+    help="Convert to float32: NumPy's division gives float64, which a network's weights refuse to meet.",
+)
+def transforms_give_float32(submission, oracle):
+    """what both transforms give is float32, as a network's weights are"""
+    image = Image(pixels_of(oracle))
+    names = ("train", "test")
+    results = [
+        compare.tensor(transform(image), what=f"the {name} transform of an image")
+        for name, transform in zip(names, pair(submission), strict=True)
+    ]
+    observe("is [train, test] float32", torch.tensor([r.dtype == torch.float32 for r in results]).double())
+    for name, result in zip(names, results, strict=True):
+        compare.tensor(result, what=f"the {name} transform of an image", dtype=torch.float32)
+
+
+@check(
+    part="make_transforms",
+    points=1,
     kind="value",
     needs=("transforms_give_float_tensors",),
     help="Scale the pixels to 0..1, then subtract the mean and divide by the deviation of each channel.",
