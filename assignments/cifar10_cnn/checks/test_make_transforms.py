@@ -50,7 +50,7 @@ def transforms_give_float_tensors(submission, oracle):
     part="make_transforms",
     points=1,
     kind="property",
-    needs=("transforms_give_float_tensors",),
+    needs=("test_transform_normalises_with_the_given_statistics",),
     help="Convert to float32: NumPy's division gives float64, which a network's weights refuse to meet.",
 )
 def transforms_give_float32(submission, oracle):
