@@ -88,12 +88,13 @@ def comes_at_all(happened, probability):
 
 def follows_the_likeliest(submission, toy):
     """Show how the state is handed on, before anything is drawn."""
-    added = drawn(submission, toy, "bead", 12, temperature=0)
-    ids = torch.tensor([ALPHABET.index(character) for character in added])
-    observe("characters at temperature 0", ids)
-    compare.require(
-        torch.equal(logits_before(toy, "bead", added).argmax(1), ids), "at temperature 0 another text"
-    )
+    for prime in ("bead", "cage", "fed", "had a face", "chef"):
+        added = drawn(submission, toy, prime, 3, temperature=0)
+        ids = torch.tensor([ALPHABET.index(character) for character in added])
+        observe("characters at temperature 0", ids)
+        compare.require(
+            torch.equal(logits_before(toy, prime, added).argmax(1), ids), "at temperature 0 another text"
+        )
 
 
 def drawn_evenly(logs, ranks):
