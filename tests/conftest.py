@@ -1,6 +1,7 @@
-"""How the tests are shared out among processes."""
+"""How the tests are shared out among processes, and what these hand down."""
 
 import os
+import signal
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -34,3 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.option.loadscopereorder = False
+    # A shell that runs the tests in the background has them ignore Ctrl-C; the commands that they start, and
+    # interrupt, would inherit it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

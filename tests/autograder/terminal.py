@@ -55,10 +55,12 @@ class Terminal:
     def press(self, key: str) -> None:
         self.child.send(key)
 
-    def ended(self) -> int:
+    def ended(self, seconds: float = 240.0) -> int:
         """Read to the end; the exit code, or the signal as a negative number."""
+        end = time.monotonic() + seconds
         while self.read():
-            pass
+            if time.monotonic() > end:
+                raise AssertionError(f"the command did not end; the screen shows:\n{self.text}")
         self.echoed = bool(self.child.getecho())
         self.child.close()
         return self.child.exitstatus if self.child.exitstatus is not None else -self.child.signalstatus
