@@ -135,7 +135,8 @@ def test_an_interrupt_leaves_nothing(course, tmp_path):
     )
     process = started("check", "tiny.py", "--spawn", "--course", course.root, cwd=tmp_path)
     try:
-        assert wait_until(lambda: any(children_of(pid) for pid in forked_from(process.pid)))
+        # One process with one child: a child that has not yet exec'ed still carries the checker's arguments.
+        assert wait_until(lambda: [len(children_of(pid)) for pid in forked_from(process.pid)] == [1])
         [checker] = forked_from(process.pid)
         workers = [int(pid) for pid in children_of(checker)]
         process.send_signal(signal.SIGKILL)
