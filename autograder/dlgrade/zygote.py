@@ -71,6 +71,9 @@ def preload(names: list[str]) -> None:
 
 def load(names: list[str]) -> None:
     """Import what every worker needs, and pay for the first optimizer: torch then imports its compiler."""
+    from dlgrade import allocator
+
+    allocator.keep_freed_memory()
     import torch
 
     torch.set_num_threads(1)  # before any tensor operation: a thread pool does not survive a fork
