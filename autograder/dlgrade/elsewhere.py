@@ -7,8 +7,8 @@ brought them over, or another call that names a device, as `torch.as_tensor(batc
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 import torch
@@ -44,18 +44,12 @@ class _Conversions(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-_watched = threading.local()
+def watching(wanted: bool) -> AbstractContextManager[object]:
+    """Inside, where that is wanted, `torch.as_tensor` and its like bring tensors over as `.to` does.
 
-
-def watch_conversions() -> None:
-    """From now on, in this thread, `torch.as_tensor` and its like bring tensors over as `.to` does.
-
-    Call it before the code that is to be watched, not from within: a context manager that is open there,
-    such as `torch.device`, would end this one in place of itself.
+    Wanted only where such tensors may be met: torch asks the mode before every function that it runs.
     """
-    if not hasattr(_watched, "mode"):
-        _watched.mode = _Conversions()
-        _watched.mode.__enter__()  # for as long as the thread lives
+    return _Conversions() if wanted else nullcontext()
 
 
 def _brought_over(value: Any) -> Any:

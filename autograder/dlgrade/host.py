@@ -25,7 +25,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from dlgrade import refusals, specs, specs_text  # noqa: F401  a kind of spec is known once its module is imported
+from dlgrade import elsewhere, refusals, specs, specs_text  # noqa: F401  a kind of spec is known once its module is imported
 from dlgrade.tree import Buffers, Decoder, Encoder, Unsendable, replace_tensors
 
 Header = dict[str, Any]
@@ -54,6 +54,8 @@ class Host:
         self._numbers: dict[int, int] = {}
         self._graphs: dict[int, _Graph] = {}
         self._specs: dict[int, Any] = {}
+        self._from_elsewhere: set[int] = set()  # specs whose tensors play another device
+        self._may_meet_them = False  # in the call of this request
         self._operations: dict[str, Callable[[Header, Decoder, Encoder], Header]] = {
             "load": self._load,
             "call": self._call,
@@ -69,6 +71,7 @@ class Host:
         for key in header.get("drop", ()):
             self._graphs.pop(key, None)
         _reseed(header["seed"])
+        self._may_meet_them = False
         encoder = Encoder(self._handle)
         try:
             reply = self._operations[header["op"]](header, Decoder(buffers, self._object), encoder)
@@ -99,7 +102,7 @@ class Host:
             args, kwargs = _as_leaves(args, kwargs, decoder.tensors, set(header["inputs"]), leaves)
         for reference in header["modules"]:
             leaves += _parameters(self._object(reference))
-        with torch.set_grad_enabled(grad):
+        with torch.set_grad_enabled(grad), elsewhere.watching(self._may_meet_them):
             if (times := header.get("times")) is None:
                 result = function(*args, **kwargs)
                 own = isinstance(function, type) and isinstance(result, CONTAINERS)  # class Vocab(dict)
@@ -180,10 +183,17 @@ class Host:
     def _object(self, node: Header, decoder: Decoder | None = None) -> Any:
         """The object behind a handle, or the one built from a spec when it was first named."""
         if "h" in node:
-            return self._objects[node["h"]]
+            found = self._objects[node["h"]]
+            # an object of the answer may have kept what it was given; a network keeps no batches
+            self._may_meet_them |= bool(self._from_elsewhere) and not isinstance(found, nn.Module)
+            return found
         key = node["spec"]
         if decoder is not None and key not in self._specs:
-            self._specs[key] = specs.build(node["kind"], decoder.decode(node["fields"]))
+            fields = decoder.decode(node["fields"])
+            if fields.get("elsewhere"):
+                self._from_elsewhere.add(key)
+            self._specs[key] = specs.build(node["kind"], fields)
+        self._may_meet_them |= key in self._from_elsewhere
         return self._specs[key]
 
     def _describe(self, error: BaseException) -> Header:

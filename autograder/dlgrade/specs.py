@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from dlgrade import formula
-from dlgrade.elsewhere import Elsewhere, watch_conversions
+from dlgrade.elsewhere import Elsewhere
 
 _keys = itertools.count(1)
 
@@ -30,6 +30,7 @@ class Spec:
         Spec.kinds[cls.__name__] = cls
 
     def __init__(self, **fields: Any) -> None:
+        """A field `elsewhere` that is true says that tensors of the object play another device."""
         self.key = next(_keys)
         self.fields = fields
 
@@ -106,8 +107,6 @@ class Batches(Spec):
     @staticmethod
     def build(tensors: list[torch.Tensor], batch_size: int, elsewhere: bool, drop_last: bool) -> Any:
         dataset = torch.utils.data.TensorDataset(*tensors)
-        if elsewhere:
-            watch_conversions()
         collate = _collate_elsewhere if elsewhere else None
         return torch.utils.data.DataLoader(
             dataset, batch_size=batch_size, collate_fn=collate, drop_last=drop_last
@@ -259,7 +258,6 @@ class BatchList(Spec):
     def build(pairs: list[tuple[torch.Tensor, torch.Tensor]], elsewhere: bool) -> Any:
         if not elsewhere:
             return list(pairs)
-        watch_conversions()
         return [(x.as_subclass(Elsewhere), y.as_subclass(Elsewhere)) for x, y in pairs]
 
 

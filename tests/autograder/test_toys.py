@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dlgrade import compare, structure
-from dlgrade.elsewhere import Elsewhere
+from dlgrade.elsewhere import Elsewhere, watching
 from dlgrade.outcome import CheckFailed, StudentRaised
 from dlgrade.specs import Batches, BatchList, Toy
 
@@ -79,14 +79,15 @@ def test_every_way_to_name_a_device_brings_a_batch_over():
     """`torch.as_tensor(x, device=...)` and its like do as well as `.to`; without a device nothing moves."""
     [(inputs, labels)] = BatchList.build([(torch.ones(4, 2), torch.zeros(4))], elsewhere=True)
     here = torch.ones(4, 2)
-    for convert in (torch.as_tensor, torch.asarray):
-        moved = convert(inputs, device=torch.device("cpu"))
-        assert type(moved) is torch.Tensor
-        assert (moved + here).tolist() == [[2.0, 2.0]] * 4
-    with pytest.raises(RuntimeError, match="same device"):
-        torch.as_tensor(inputs) + here
-    with torch.device("cpu"), pytest.raises(RuntimeError, match="same device"):
-        inputs + here
+    with watching(True):
+        for convert in (torch.as_tensor, torch.asarray):
+            moved = convert(inputs, device=torch.device("cpu"))
+            assert type(moved) is torch.Tensor
+            assert (moved + here).tolist() == [[2.0, 2.0]] * 4
+        with pytest.raises(RuntimeError, match="same device"):
+            torch.as_tensor(inputs) + here
+        with torch.device("cpu"), pytest.raises(RuntimeError, match="same device"):
+            inputs + here
     assert type(labels.to("cpu")) is torch.Tensor
 
 
