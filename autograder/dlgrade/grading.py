@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlgrade import diagnosis, formula, oracle
+from dlgrade import diagnosis, formula, oracle, remembered
 from dlgrade.checks import Check
 from dlgrade.diagnosis import Suspect
 from dlgrade.errors import GraderFault
@@ -29,6 +29,7 @@ from dlgrade.outcome import (
     Unmappable,
 )
 from dlgrade.peer import LocalPeer
+from dlgrade.remembered import Remembered, RememberingPeer
 from dlgrade.report import CheckResult
 from dlgrade.runsettings import PUBLISHED_SEED, RunSettings
 from dlgrade.submitted import Answer, Workers, local_answer
@@ -50,16 +51,40 @@ class Knowledge:
         else:
             self._fingerprints = _recorded(exercise)
         self._cache: dict[str, tuple[Seen, list[Suspect]]] = {}
+        self._replies: dict[str, list[Remembered]] = {}
+        self._asked: dict[str, RememberingPeer] = {}
 
     @property
     def live(self) -> bool:
         return self._answer is not None
 
     def oracle(self, check: Check) -> Oracle:
-        if self._answer is not None:
-            return oracle.live(self._answer, seed=self.seed, check=check.id)
-        record = self._fingerprints.get(check.id, {}).get("record", [])
-        return Oracle(ReplayPeer(record), seed=PUBLISHED_SEED, check=check.id)
+        """The right answer as this check may ask for it."""
+        if self._answer is None:
+            record = self._fingerprints.get(check.id, {}).get("record", [])
+            return Oracle(ReplayPeer(record), seed=PUBLISHED_SEED, check=check.id)
+        answer = self._answer
+        peer = RememberingPeer(lambda: oracle.reference(answer), self._remembered(check))
+        self._asked[check.id] = peer
+        return Oracle(peer, seed=self.seed, check=check.id)
+
+    def _remembered(self, check: Check) -> list[Remembered]:
+        """What the reference was asked when an answer passed this check, in this fork or an earlier one."""
+        if check.id not in self._replies and (file := self._left_by(check, "replies")) and file.is_file():
+            self._replies[check.id] = remembered.from_bytes(file.read_bytes())
+        return self._replies.get(check.id, [])
+
+    def remember(self, check: Check) -> None:
+        """An answer went the whole way through this check: what the reference replied will be asked again."""
+        if (peer := self._asked.pop(check.id, None)) is None or peer.replies == self._replies.get(check.id):
+            return
+        self._replies[check.id] = peer.replies
+        if file := self._left_by(check, "replies"):
+            _leave(file, remembered.to_bytes(peer.replies))
+
+    def _left_by(self, check: Check, kind: str) -> Path | None:
+        """Where forks of one run leave things for each other; None where there are none."""
+        return self._folder / f"{check.id}.{kind}" if self._folder is not None else None
 
     def diagnose(self, check: Check, function: Callable[..., Any], seen: Seen) -> Suspect | None:
         """The known mistake that this run of a check looks like."""
@@ -80,23 +105,23 @@ class Knowledge:
 
     def _shared(self, check: Check, function: Callable[..., Any]) -> Mapping[str, Any]:
         """What the check sees of known answers: read if another fork was here before, else found out."""
-        file = self._folder / f"{check.id}.json" if self._folder is not None else None
+        file = self._left_by(check, "json")
         if file is not None and file.is_file():
             read: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             return read
         learned = self._learn(check, function)
         if file is not None:
-            draft = file.with_suffix(f".{os.getpid()}")
-            draft.write_text(json.dumps(learned), encoding="utf-8")
-            draft.rename(file)
+            _leave(file, json.dumps(learned).encode())
         return learned
 
     def _learn(self, check: Check, function: Callable[..., Any]) -> Mapping[str, Any]:
         """Run the check on the reference and on every mistake it may meet."""
         assert self._answer is not None  # _suspects
         mistakes = [m for m in self._mistakes if m.part == check.part or m.caught_by == check.id]
+        right = self.watch(check, function, self._answer)
+        self.remember(check)
         return {
-            "reference": oracle.seen_to_json(self.watch(check, function, self._answer), digits=17),
+            "reference": oracle.seen_to_json(right, digits=17),
             "mistakes": [
                 {
                     "name": mistake.name,
@@ -114,6 +139,13 @@ class Knowledge:
         answer = local_answer(LocalPeer("known_answer", text), seed=formula.mix(self.seed, check.id))
         answer = answer.with_layouts(self._layouts)
         return diagnosis.run_check(function, {"submission": answer, "oracle": self.oracle(check)})
+
+
+def _leave(file: Path, data: bytes) -> None:
+    """Write a file that another fork may read at any moment."""
+    draft = file.with_suffix(f".{os.getpid()}")
+    draft.write_bytes(data)
+    draft.rename(file)
 
 
 def _full_answer(exercise: Exercise) -> str | None:
@@ -220,6 +252,7 @@ class Grading:
         common |= {"measured": seen.measured, "better": seen.better, "baseline": seen.baseline}
         common |= {"curve": seen.curve, "spent": seen.spent, "advice": tuple(seen.advice)}
         if error is None:
+            self.knowledge.remember(check)
             return self._result(check, PASSED, message=seen.note, **common)
         if isinstance(error, Unmappable) and check.otherwise:
             return self._by_property(check, error, **common)
