@@ -27,6 +27,7 @@ from dlgrade.runlog import RunLog, Trial
 from dlgrade.runsettings import RunSettings
 from dlgrade.source import outline
 from dlgrade.submission import Submission
+from dlgrade.units import split
 
 ANSWER: Final = "answer"
 VARIANT: Final = "variant"
@@ -201,13 +202,19 @@ def _subjects(exercise: Exercise, check: Check, basis: _Basis, answer: str, plan
     for variant in load_variants(exercise) if plan.variant_seeds else ():
         if outline(variant.text).find(check.part):
             text = variant.source(answer)
-            key = calibration_source.digest([basis.key, text])
+            key = _trained_key(basis, check, text)
             yield Subject(check, key, f"{VARIANT} {variant.name}", text, plan.variant_seeds, VARIANT)
     near = [m for m in load_mistakes(exercise) if m.near_miss and m.caught_by == check.id]
     for mistake in near[:MOST_NEAR_MISSES] if plan.near_miss_seeds else ():
         text = mistake.source(answer)
-        key = calibration_source.digest([basis.key, text])
+        key = _trained_key(basis, check, text)
         yield Subject(check, key, mistake.name, text, plan.near_miss_seeds, NEAR_MISS)
+
+
+def _trained_key(basis: _Basis, check: Check, text: str) -> str:
+    """The key of another answer's runs: of what is trained of it, its other parts do not count."""
+    trained = calibration_source.reached(split(text, f"{check.part}.py"), check.part)
+    return calibration_source.digest([basis.key, trained])
 
 
 def _train(

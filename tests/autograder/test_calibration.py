@@ -716,11 +716,14 @@ def test_correct_variants_are_measured_too(course, calibrated):
     aside = [file.rename(file.with_suffix(".aside")) for file in others]
     try:
         new, found = measured(course, variant_seeds=2)
+        slower.write_text(slower.read_text() + "\n\ndef shout(text):\n    return text.upper()\n")
+        after_another_part_changed, _ = measured(course, variant_seeds=2)
     finally:
         slower.unlink()
         for file in aside:
             file.rename(file.with_suffix(".py"))
     assert new == ["variant slower"] * 2
+    assert not after_another_part_changed
     figures = [trial.figure for trial in found.variants["slower"]]
     assert min(figures) > max(trial.figure for trial in found.answers)
     content = calibration.read(course.exercise("follow"))
