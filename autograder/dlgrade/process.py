@@ -181,6 +181,11 @@ class WorkerProcess:
             self._child.kill()  # closed its socket, yet lives on
         return None
 
+    def kill(self) -> None:
+        """Have the system end the worker, without waiting for it."""
+        if self._ending is None:
+            self._child.kill()
+
     def close(self) -> None:
         """End the worker, whatever its state, and release every descriptor."""
         if self._closed:
