@@ -55,6 +55,8 @@ def exercise_of(path: Path, explicit: str | None, course: Course) -> Exercise:
     """
     if explicit is not None:
         return course.exercise(explicit)
+    if not path.exists():
+        raise _not_found(path, course.exercises())
     place = path.absolute()
     for folder in (place, *place.parents):
         if name := _declared_id(folder / "exercise.toml"):
@@ -64,22 +66,25 @@ def exercise_of(path: Path, explicit: str | None, course: Course) -> Exercise:
     for name in (place.stem, place.name, *inside):
         if name in names:
             return course.exercise(name)
-    if not path.exists():
-        raise _not_found(path)
     raise UsageError(
         f"cannot tell which exercise '{printable(str(path), 200)}' answers; name it with --exercise"
         " ('dlgrade list' shows all)"
     )
 
 
-def _not_found(path: Path) -> UsageError:
-    """What to say of a path that is not there, with the nearest name beside it that is."""
+def _not_found(path: Path, exercises: Iterable[str] = ()) -> UsageError:
+    """What to say of a path that is not there, with the nearest name beside it that is, or how to get it."""
     try:
         beside = [file.name for file in path.parent.iterdir()]
     except OSError:
         beside = []
     near = difflib.get_close_matches(path.name, beside, n=1)
-    meant = f"; did you mean '{printable(str(path.with_name(near[0])), 200)}'?" if near else ""
+    started = difflib.get_close_matches(path.name, exercises, n=1)
+    meant = ""
+    if near:
+        meant = f"; did you mean '{printable(str(path.with_name(near[0])), 200)}'?"
+    elif started:
+        meant = f"; 'dlgrade start {started[0]}' makes the folder '{started[0]}'"
     return UsageError(
         f"'{printable(str(path), 200)}' not found; expected a .py, an .ipynb or a folder{meant}"
     )

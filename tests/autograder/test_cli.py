@@ -105,6 +105,14 @@ def refused(done, code: int = 2) -> str:
         (("check", "nowhere/tiny.py"), "'nowhere/tiny.py' not found; expected a .py, an .ipynb or a folder"),
         (("check", "nowhere.py"), "'nowhere.py' not found; expected a .py, an .ipynb or a folder"),
         (("check", "solutions/tiny/tini.py"), "did you mean 'solutions/tiny/tiny.py'?"),
+        (
+            ("check", "tiny"),
+            "expected a .py, an .ipynb or a folder; 'dlgrade start tiny' makes the folder 'tiny'",
+        ),
+        (
+            ("check", "tinny"),
+            "'tinny' not found; expected a .py, an .ipynb or a folder; 'dlgrade start tiny'",
+        ),
         (("grade", "tiny", "nowhere"), "'nowhere' not found"),
         (("check", "solutions/tiny/README.md"), "is neither a .py nor an .ipynb file"),
         (("check", "solutions"), "cannot tell which exercise 'solutions' answers; name it with --exercise"),
