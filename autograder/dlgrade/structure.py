@@ -248,6 +248,16 @@ def _finite(found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return found
 
 
+def give_state(module: Any, other: Any) -> bool:
+    """Give `other` the parameters and buffers of a module, if it has them all; whether it does."""
+    state = module.state_dict()
+    shapes = {name: value.shape for name, value in other.state_dict().items()}
+    fits = shapes == {name: value.shape for name, value in state.items()}
+    if fits:
+        other.load_state_dict(state)
+    return fits
+
+
 def redraw(module: Any, *, seed: int, spread: float) -> None:
     """Give every matrix of a module values of this standard deviation and every vector zeros.
 

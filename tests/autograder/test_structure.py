@@ -353,6 +353,19 @@ def test_modules_behind_the_proxy():
         structure.every_parameter_learns(apart, x)
 
 
+def test_a_state_is_given_to_what_has_the_same_names_and_shapes():
+    """Then both compute the same; else nothing changes, and it says so."""
+    source, twin = (nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).eval() for _ in range(2))
+    source[1].running_mean += 1
+    assert structure.give_state(source, twin)
+    x = torch.ones(2, 3)
+    assert torch.equal(source(x), twin(x))
+    for other in (nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5)), nn.Linear(3, 4)):
+        before = {name: value.clone() for name, value in other.state_dict().items()}
+        assert not structure.give_state(source, other)
+        assert all(torch.equal(value, before[name]) for name, value in other.state_dict().items())
+
+
 def test_redraw_and_disturb():
     """Matrices get the spread asked for and vectors zeros; noise moves every parameter, by the seed."""
     model = nn.Sequential(nn.Linear(40, 50), nn.LayerNorm(50))
