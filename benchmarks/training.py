@@ -32,7 +32,7 @@ BATCH = 500
 
 def accuracy(model: torch.nn.Module, data: OpenData, device: str) -> float:
     """Share of the first held-out images that are recognised."""
-    labels = torch.as_tensor(data.labels[:HELD_OUT])
+    labels = torch.tensor(data.labels[:HELD_OUT])
     model.eval()
     with torch.no_grad():
         found = [
