@@ -28,15 +28,6 @@ def _observe_matrices(model):
     observe("are there fewer matrices than in two blocks", torch.tensor(float(matrices < 8)))
 
 
-def _given_the_state_of(model, other):
-    """Give `other` the parameters and buffers of a model, if it has them all; whether it does."""
-    state, shapes = model.state_dict(), {name: value.shape for name, value in other.state_dict().items()}
-    fits = shapes == {name: value.shape for name, value in state.items()}
-    if fits:
-        other.load_state_dict(state)
-    return fits
-
-
 @check(
     part="ViT",
     points=1,
@@ -106,7 +97,7 @@ def _minds_place(model, images):
     help="Attention treats tokens as a set. What tells it where each patch stands?",
 )
 def vit_sees_where_a_patch_stands(submission, oracle):
-    """an image with its patches in another order gets other logits, all patches count, weights say it all"""
+    """patches in another order give other logits, each patch counts, equal weights give equal logits"""
     model = submission.build("ViT", 5, **SMALL).eval()
     _observe_matrices(model)
     structure.disturb(model, seed=oracle.seed(), by=0.2)
@@ -129,7 +120,7 @@ def vit_sees_where_a_patch_stands(submission, oracle):
     idle = [value for value in found if value.dim() > 1 and not bool(value.any())]
     observe("are there weights without influence", torch.tensor(float(bool(idle))))
     again = submission.build("ViT", 5, **SMALL).eval()
-    if _given_the_state_of(model, again):
+    if structure.give_state(model, again):
         with torch.no_grad():
             twin = compare.tensor(again(images), what="the logits", shape=(2, 5))
         own = float((twin - logits).abs().max()) > 1e-3 * scale
