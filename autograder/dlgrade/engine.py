@@ -213,24 +213,34 @@ class Run:
         instead of running those checks. `idle` is called every now and then; when it raises, what is
         being graded is abandoned.
         """
-        waiting = iter(submissions)
+        waiting, finished = iter(submissions), list[Report]()
         with selectors.DefaultSelector() as selector:
             try:
                 while True:
-                    while len(selector.get_map()) < jobs and (submission := next(waiting, None)) is not None:
-                        stream = self._launch(submission, known(submission))
-                        selector.register(stream.socket, selectors.EVENT_READ, stream)
+                    try:
+                        self._refill(selector, jobs, waiting, known)
+                    finally:  # who writes these down does so while the next ones are graded
+                        yield from finished
+                    finished.clear()
+                    idle()
                     if not selector.get_map():
                         return
                     for key, _ in selector.select(IDLE_SECONDS):
                         if report := self._advance(key.data, watch):
                             selector.unregister(key.fileobj)
                             key.data.socket.close()
-                            yield report
-                    idle()
+                            finished.append(report)
             finally:
                 for key in selector.get_map().values():  # its checker sees that nobody waits, and ends
                     key.data.socket.close()
+
+    def _refill(
+        self, selector: selectors.BaseSelector, jobs: int, waiting: Iterator[Submission], known: Known
+    ) -> None:
+        """Launch what is waiting, until `jobs` are being graded."""
+        while len(selector.get_map()) < jobs and (submission := next(waiting, None)) is not None:
+            stream = self._launch(submission, known(submission))
+            selector.register(stream.socket, selectors.EVENT_READ, stream)
 
     def _launch(self, submission: Submission, known: Results) -> _Stream:
         ours, theirs = socket.socketpair()

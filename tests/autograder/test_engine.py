@@ -241,6 +241,19 @@ def test_several_submissions_at_a_time_get_what_each_gets_alone(course, run):
     }
 
 
+def test_a_finished_report_is_not_lost_when_the_next_submission_cannot_be_had(course, run):
+    """It is handed on before the error is, though it is only written once the next one is being graded."""
+
+    def failing():
+        yield submission(tiny_course.answer_with(course), "first")
+        raise GraderFault("the disk is gone")
+
+    reports = run.grade(failing())
+    assert next(reports).submission == "first"
+    with pytest.raises(GraderFault, match="the disk is gone"):
+        next(reports)
+
+
 def test_students_without_staff_files_get_the_same_feedback(course, zygote, tmp_path):
     """From recorded outputs alone the answer passes, and a mistake is named."""
     build(course, ["tiny"], extra=fingerprints(course.exercise("tiny")))
