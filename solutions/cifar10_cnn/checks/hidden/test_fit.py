@@ -118,8 +118,11 @@ def fit_stops_after_patience_epochs_without_improvement(submission, oracle):
     ]
     runs = []
     for toy, loaders, options in cases:
-        result, _, ran = finished(submission, toy, loaders, **options)
-        _, _, reference = finished(oracle, toy, loaders, **options)
+        result, state, ran = finished(submission, toy, loaders, **options)
+        _, expected, reference = finished(oracle, toy, loaders, **options)
+        if options["lr"] == 0.0:  # then the weights stay, whenever training ends
+            moved = not torch.equal(state.get("0.weight", torch.zeros(0)), expected["0.weight"])
+            observe("do weights move at rate 0", torch.tensor(float(moved)))
         best = compare.number(entry(result, "best_epoch"), what="best_epoch")
         observe("[epochs run, best epoch]", torch.stack([ran[0], torch.tensor(best).double()]))
         what = f"with patience {options['patience']} and {options['epochs']} epochs at most"
