@@ -32,6 +32,7 @@ def text_classifier_survives_an_empty_text(submission, oracle):
     off = float((alone[0] - together[1]).abs().max())
     observe("does a long neighbour matter", torch.tensor(float(off > 1e-4)))
     compare.require(off <= 1e-4, "the logits of a short text change beside a text of 60 tokens")
+    observe("is any logit negative", torch.tensor(float((together < 0).any())))
     apart = float((empty[0] - together[2]).abs().max())
     learned = structure.gradients(model, ids[2:, :1])
     read = any(bool((gradient != 0).any()) for gradient in learned.values() if gradient.dim() >= 2)
