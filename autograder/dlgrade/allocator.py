@@ -1,8 +1,8 @@
 """Has the C library keep freed memory in the process, where the next tensor finds it.
 
-glibc gives a block of more than 128 KiB back to the kernel when it is freed, and the kernel clears each
-page again for the next tensor that asks. 20 training steps of a network of two convolutions took 0.18 s
-so, and take 0.14 s with blocks that are kept (medians of six processes, the other core being busy).
+glibc gives large blocks, and what is free at the end of its heap, back to the kernel, and the kernel
+clears each page again for the next tensor that asks. 20 training steps of a network of two convolutions
+took 0.18 s so, and take 0.14 s with memory that is kept (medians of six processes, the other core busy).
 """
 
 from __future__ import annotations

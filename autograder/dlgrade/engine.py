@@ -213,23 +213,22 @@ class Run:
         instead of running those checks. `idle` is called every now and then; when it raises, what is
         being graded is abandoned.
         """
-        waiting, finished = iter(submissions), list[Report]()
+        waiting = iter(submissions)
         with selectors.DefaultSelector() as selector:
             try:
-                while True:
+                self._refill(selector, jobs, waiting, known)
+                while selector.get_map():
+                    finished = []
                     try:
+                        for key, _ in selector.select(IDLE_SECONDS):
+                            if report := self._advance(key.data, watch):
+                                selector.unregister(key.fileobj)
+                                key.data.socket.close()
+                                finished.append(report)
                         self._refill(selector, jobs, waiting, known)
-                    finally:  # who writes these down does so while the next ones are graded
+                    finally:  # whoever writes these down does so while the next ones are graded
                         yield from finished
-                    finished.clear()
                     idle()
-                    if not selector.get_map():
-                        return
-                    for key, _ in selector.select(IDLE_SECONDS):
-                        if report := self._advance(key.data, watch):
-                            selector.unregister(key.fileobj)
-                            key.data.socket.close()
-                            finished.append(report)
             finally:
                 for key in selector.get_map().values():  # its checker sees that nobody waits, and ends
                     key.data.socket.close()

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,11 +77,16 @@ class Knowledge:
 
     def remember(self, check: Check) -> None:
         """An answer went the whole way through this check: what the reference replied will be asked again."""
-        if (peer := self._asked.pop(check.id, None)) is None or peer.replies == self._replies.get(check.id):
+        peer = self._asked.pop(check.id, None)
+        if peer is None or peer.replies == self._replies.get(check.id):
             return
         self._replies[check.id] = peer.replies
         if file := self._left_by(check, "replies"):
             _leave(file, remembered.to_bytes(peer.replies))
+
+    def forget(self, check: Check) -> None:
+        """Drop the reference that a check talked to, and all that it holds; the check has ended."""
+        self._asked.pop(check.id, None)
 
     def _left_by(self, check: Check, kind: str) -> Path | None:
         """Where forks of one run leave things for each other; None where there are none."""
@@ -110,7 +116,8 @@ class Knowledge:
             read: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             return read
         learned = self._learn(check, function)
-        if file is not None:
+        # what this fork's limits kept the reference from is not for the next one to believe
+        if file is not None and learned["reference"]["ending"] == PASSED:
             _leave(file, json.dumps(learned).encode())
         return learned
 
@@ -119,8 +126,9 @@ class Knowledge:
         assert self._answer is not None  # _suspects
         mistakes = [m for m in self._mistakes if m.part == check.part or m.caught_by == check.id]
         right = self.watch(check, function, self._answer)
-        self.remember(check)
-        return {
+        if right.ending == PASSED:
+            self.remember(check)
+        learned = {
             "reference": oracle.seen_to_json(right, digits=17),
             "mistakes": [
                 {
@@ -133,6 +141,8 @@ class Knowledge:
                 for mistake in mistakes
             ],
         }
+        self.forget(check)
+        return learned
 
     def watch(self, check: Check, function: Callable[..., Any], text: str) -> Seen:
         """Run a check on a known answer in this process."""
@@ -142,10 +152,14 @@ class Knowledge:
 
 
 def _leave(file: Path, data: bytes) -> None:
-    """Write a file that another fork may read at any moment."""
+    """Write a file that another fork may read at any moment; where there is no space, it finds out anew."""
     draft = file.with_suffix(f".{os.getpid()}")
-    draft.write_bytes(data)
-    draft.rename(file)
+    try:
+        draft.write_bytes(data)
+        draft.rename(file)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
 
 
 def _full_answer(exercise: Exercise) -> str | None:
@@ -254,6 +268,7 @@ class Grading:
         if error is None:
             self.knowledge.remember(check)
             return self._result(check, PASSED, message=seen.note, **common)
+        self.knowledge.forget(check)
         if isinstance(error, Unmappable) and check.otherwise:
             return self._by_property(check, error, **common)
         if not isinstance(error, Outcome | AssertionError):

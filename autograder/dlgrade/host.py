@@ -55,7 +55,7 @@ class Host:
         self._graphs: dict[int, _Graph] = {}
         self._specs: dict[int, Any] = {}
         self._from_elsewhere: set[int] = set()  # specs whose tensors play another device
-        self._may_meet_them = False  # in the call of this request
+        self._named: set[str] = set()  # in this request: "handle", "spec from elsewhere"
         self._operations: dict[str, Callable[[Header, Decoder, Encoder], Header]] = {
             "load": self._load,
             "call": self._call,
@@ -71,7 +71,7 @@ class Host:
         for key in header.get("drop", ()):
             self._graphs.pop(key, None)
         _reseed(header["seed"])
-        self._may_meet_them = False
+        self._named.clear()
         encoder = Encoder(self._handle)
         try:
             reply = self._operations[header["op"]](header, Decoder(buffers, self._object), encoder)
@@ -99,10 +99,11 @@ class Host:
         if header.get("drift"):
             double = _drift_arguments(function, args, kwargs)
         if grad and header["inputs"]:
-            args, kwargs = _as_leaves(args, kwargs, decoder.tensors, set(header["inputs"]), leaves)
+            with torch.enable_grad():  # the asker's mode, where it asks in this very process, may be another
+                args, kwargs = _as_leaves(args, kwargs, decoder.tensors, set(header["inputs"]), leaves)
         for reference in header["modules"]:
             leaves += _parameters(self._object(reference))
-        with torch.set_grad_enabled(grad), elsewhere.watching(self._may_meet_them):
+        with torch.set_grad_enabled(grad), elsewhere.watching(self._may_meet_them(function)):
             if (times := header.get("times")) is None:
                 result = function(*args, **kwargs)
                 own = isinstance(function, type) and isinstance(result, CONTAINERS)  # class Vocab(dict)
@@ -183,18 +184,24 @@ class Host:
     def _object(self, node: Header, decoder: Decoder | None = None) -> Any:
         """The object behind a handle, or the one built from a spec when it was first named."""
         if "h" in node:
-            found = self._objects[node["h"]]
-            # an object of the answer may have kept what it was given; a network keeps no batches
-            self._may_meet_them |= bool(self._from_elsewhere) and not isinstance(found, nn.Module)
-            return found
+            self._named.add("handle")
+            return self._objects[node["h"]]
         key = node["spec"]
         if decoder is not None and key not in self._specs:
             fields = decoder.decode(node["fields"])
             if fields.get("elsewhere"):
                 self._from_elsewhere.add(key)
             self._specs[key] = specs.build(node["kind"], fields)
-        self._may_meet_them |= key in self._from_elsewhere
+        if key in self._from_elsewhere:
+            self._named.add("spec from elsewhere")
         return self._specs[key]
+
+    def _may_meet_them(self, function: Callable[..., Any]) -> bool:
+        """Whether a call may come upon tensors from elsewhere: given now, or kept by an object since."""
+        if not self._from_elsewhere:
+            return False
+        forward = isinstance(function, nn.Module)  # the check's own tensors go in, and they are here
+        return "spec from elsewhere" in self._named or ("handle" in self._named and not forward)
 
     def _describe(self, error: BaseException) -> Header:
         """The student's exception: type, capped message, and the frames of their own file."""

@@ -183,7 +183,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Have the system end the worker, without waiting for it."""
-        if self._ending is None:
+        if self._ending is None and not self._closed:
             self._child.kill()
 
     def close(self) -> None:

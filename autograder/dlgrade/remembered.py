@@ -34,6 +34,9 @@ class Remembered:
 class RememberingPeer:
     """Answers from memory as long as it is asked what is remembered, then by a peer that it has made.
 
+    A reply from memory leaves the random numbers of this process as they are, a live one does not: a check
+    takes its random numbers from the oracle, which draws them from a formula.
+
     Attributes:
         replies: all that was answered here so far, to be remembered.
     """
@@ -43,30 +46,39 @@ class RememberingPeer:
         self._make = make
         self._known = known
         self._live: Peer | None = None
-        self._asked: list[tuple[Header, Buffers]] = []
+        self._missed: list[tuple[Header, Buffers]] = []
         self._digest = hashlib.blake2b(digest_size=16)
         self._numbers: dict[tuple[str, int], int] = {}
 
     def exchange(
         self, header: Header, buffers: Buffers, caps: wire.Caps, deadline: Deadline
     ) -> tuple[Header, Buffers]:
-        place, digest = len(self._asked), self._digest_of(header, buffers)
-        self._asked.append((header, [bytes(buffer) for buffer in buffers]))
-        found = self._known[place] if place < len(self._known) and self._live is None else None
-        if found is None or found.digest != digest:
-            found = self._answered(digest, caps, deadline)
+        digest = self._digest_of(header, buffers)
+        found = self._looked_up(digest)
+        if found is None:
+            reply, out = self._told(caps, deadline).exchange(header, buffers, caps, deadline)
+            kept = {key: value for key, value in reply.items() if key != "id"}
+            found = Remembered(digest, kept, tuple(bytes(buffer) for buffer in out))
+        else:
+            self._missed.append((header, [bytes(buffer) for buffer in buffers]))
         self.replies.append(found)
         return {**found.reply, "id": header["id"]}, [bytearray(buffer) for buffer in found.buffers]
 
-    def _answered(self, digest: str, caps: wire.Caps, deadline: Deadline) -> Remembered:
-        """The live peer's reply to what was asked last."""
-        missed = self._asked[-1:]
+    def _looked_up(self, digest: str) -> Remembered | None:
+        """What is remembered of this question, unless another one came before it."""
+        place = len(self.replies)
+        if self._live is not None or place >= len(self._known):
+            return None
+        return self._known[place] if self._known[place].digest == digest else None
+
+    def _told(self, caps: wire.Caps, deadline: Deadline) -> Peer:
+        """The live peer, which has heard everything that was asked so far."""
         if self._live is None:
-            self._live, missed = self._make(), self._asked
-        for header, buffers in missed:
-            reply, out = self._live.exchange(header, buffers, caps, deadline)
-        kept = {key: value for key, value in reply.items() if key != "id"}
-        return Remembered(digest, kept, tuple(bytes(buffer) for buffer in out))
+            self._live = self._make()
+            for header, buffers in self._missed:
+                self._live.exchange(header, buffers, caps, deadline)
+            self._missed.clear()
+        return self._live
 
     def _digest_of(self, header: Header, buffers: Buffers) -> str:
         """A digest of this request and of all before it."""

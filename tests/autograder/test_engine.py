@@ -1,16 +1,18 @@
 """Real zygote, checker and workers on a tiny course: every verdict, and what crosses to whom."""
 
 import shutil
+import socket
 import tempfile
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dlgrade.build import build
 from dlgrade.course import Course
-from dlgrade.engine import Run, RunPlan, Zygote
+from dlgrade.engine import Flight, Run, RunPlan, Zygote, _Stream
 from dlgrade.errors import GraderFault
 from dlgrade.fingerprints import fingerprints
 from dlgrade.report import Report
@@ -241,6 +243,23 @@ def test_several_submissions_at_a_time_get_what_each_gets_alone(course, run):
     }
 
 
+def test_who_was_graded_before_changes_no_result(course, zygote):
+    """What is kept of the reference's replies is the same for all: wrong answers first, last, and alone."""
+    good = tiny_course.answer_with(course)
+    wrong = tiny_course.answer_with(course, double="def double(x):\n    return 3 * x\n")
+    crashing = tiny_course.answer_with(course, double="def double(x):\n    import os\n    os._exit(3)\n")
+    plan = RunPlan(course.exercise("tiny"), RunSettings("quick", SEED), hidden=True)
+    results = []
+    for order in ([wrong, crashing, good], [good, wrong, crashing], [crashing, good, wrong]):
+        with Run(zygote, plan) as run:
+            reports = run.grade([submission(text, str(order.index(text))) for text in order])
+            graded = {order[int(report.submission)]: report for report in reports}
+        results.append(
+            [[replace(c, seconds=0.0) for c in graded[text].checks] for text in (good, wrong, crashing)]
+        )
+    assert results[0] == results[1] == results[2]
+
+
 def test_a_finished_report_is_not_lost_when_the_next_submission_cannot_be_had(course, run):
     """It is handed on before the error is, though it is only written once the next one is being graded."""
 
@@ -252,6 +271,38 @@ def test_a_finished_report_is_not_lost_when_the_next_submission_cannot_be_had(co
     assert next(reports).submission == "first"
     with pytest.raises(GraderFault, match="the disk is gone"):
         next(reports)
+
+
+class EndingTogether(Run):
+    """A run whose submissions have all ended at the first look, which real ones cannot be made to."""
+
+    def __init__(self):
+        """Without a checker."""
+
+    def _launch(self, submission, known):
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        return _Stream(Flight(submission), ours)
+
+    def _advance(self, stream, watch):
+        watch(stream.flight.submission.name, {})
+        return stream.flight.submission
+
+
+def test_a_finished_report_is_not_lost_when_another_one_ends_the_run():
+    """Of two that come at one look, the first is handed on although the second is interrupted."""
+    seen, handed_on = [], []
+
+    def watch(name, _event):
+        seen.append(name)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    reports = EndingTogether().grade([submission("", "one"), submission("", "two")], jobs=2, watch=watch)
+    with pytest.raises(KeyboardInterrupt):
+        handed_on.extend(report.name for report in iter(lambda: next(reports), None))
+    assert len(seen) == 2
+    assert handed_on == seen[:1]
 
 
 def test_students_without_staff_files_get_the_same_feedback(course, zygote, tmp_path):

@@ -1,5 +1,8 @@
 """Replies kept from one submission to the next: the same as live ones, and only to the same questions."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from tiny_course import REFERENCE, make
@@ -70,6 +73,27 @@ def test_from_the_first_other_question_on_the_reference_answers():
     assert ours.abs().max() > 1
 
 
+@pytest.mark.parametrize("between", [False, True])
+def test_gradients_of_what_was_remembered_are_had_from_the_reference(between):
+    """A first other question that is a backward pass, or comes without gradients, finds the graph there."""
+
+    def gradient(reference: Oracle, scale: float) -> torch.Tensor:
+        x = torch.arange(3.0).requires_grad_()
+        model = reference.build("Affine", 2)
+        output = model(x[None]).square()
+        if between:
+            with torch.no_grad():
+                reference.double(scale * torch.ones(2))
+        return torch.autograd.grad((scale * output).sum(), x)[0]
+
+    first, peer = asked()
+    gradient(first, 1.0)
+    remembering, live = asked(peer.replies)[0], asked()[0]
+    expected = gradient(live, 2.0)
+    assert torch.equal(gradient(remembering, 2.0), expected)
+    assert expected.abs().max() > 0
+
+
 def test_what_a_check_does_to_a_reply_stays_with_it():
     """A tensor that is written to is the same again for the next submission."""
     first, peer = asked()
@@ -103,3 +127,50 @@ def test_one_fork_of_a_run_leaves_its_replies_to_the_next(tmp_path):
     (exercise.folder / "tiny.py").unlink()
     assert torch.equal(later.double(torch.ones(2)), expected)
     assert later._channel.peer._live is None
+
+
+def test_without_space_nothing_is_left_and_nothing_is_lost(tmp_path):
+    """Replies that cannot be written are asked for again; here a file is where the folder should be."""
+    exercise = make(tmp_path / "course").exercise("tiny")
+    (tmp_path / "full").write_bytes(b"")
+    knowledge = Knowledge(exercise, 3, tmp_path / "full")
+    for _ in range(2):
+        assert knowledge.oracle(CHECK).double(torch.ones(2)).tolist() == [2.0, 2.0]
+        knowledge.remember(CHECK)
+
+
+HUNGRY = """
+import resource, sys
+from pathlib import Path
+import torch
+from dlgrade.checks import Check
+from dlgrade.course import Course
+from dlgrade.grading import Knowledge
+from dlgrade.observation import Seen
+
+def double_doubles(submission, oracle):
+    oracle.double(torch.ones(2))
+
+check = Check(id="double_doubles", title="", part="double", points=2.0, kind="value", help="")
+knowledge = Knowledge(Course(Path(sys.argv[1])).exercise("tiny"), 3, Path(sys.argv[2]))
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20), resource.RLIM_INFINITY))
+knowledge.diagnose(check, double_doubles, Seen(ending="failed"))
+print(knowledge.watch(check, double_doubles, knowledge._answer).ending)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space")
+def test_what_a_forks_limits_did_to_the_reference_is_not_left_to_the_next(tmp_path):
+    """An answer may leave so little memory that the reference fails; the next one hears nothing of it."""
+    course = make(tmp_path / "course")
+    exercise = course.exercise("tiny")
+    answer = exercise.folder / "tiny.py"
+    text = answer.read_text().replace("return 2 * x", "import torch; return 2 * x + torch.zeros(10**8).sum()")
+    answer.write_text(text)
+    folder = tmp_path / "knowledge"
+    folder.mkdir()
+    command = [sys.executable, "-c", HUNGRY, course.root, folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "memory"
+    assert not list(folder.iterdir())

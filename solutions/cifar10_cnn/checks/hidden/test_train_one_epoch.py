@@ -15,7 +15,7 @@ from dlgrade.specs import Batches, Optim, Toy
     help="The model may come from an evaluation: switch its mode before the first batch.",
 )
 def training_switches_to_train_mode(submission, oracle):
-    """a model that comes in eval mode is trained in train mode, and the loss is that of train mode too"""
+    """a model that comes in eval mode is trained in train mode, and a mean loss is that of train mode"""
     layers = ("Linear", 5, 6), ("BatchNorm1d", 6), ("TrainModeShift",), ("Linear", 6, 4), ("StepCounter",)
     runs = []
     for comes_in_train_mode in (True, False):
