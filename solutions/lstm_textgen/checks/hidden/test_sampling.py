@@ -40,6 +40,7 @@ def logits_before(toy, prime, added, alphabet=ALPHABET):
 def sample_draws_among_the_top_k_only(submission, oracle):
     """with top_k every character drawn is one of the k likeliest, as often as their softmax says"""
     draws_all_without_top_k(submission, oracle)
+    likelihoods, even = torch.zeros(3), []
     for k, temperature in ((1, 6.0), (3, 1.5), (5, 0.5)):
         toy = CharToy(len(ALPHABET), sharpness=3.0, seed=oracle.seed())
         submission.method(toy, "train", False)
@@ -55,9 +56,20 @@ def sample_draws_among_the_top_k_only(submission, oracle):
         last = comes_at_all(ranks == k - 1, shares[:, -1])
         observe("is the last of the k drawn", torch.tensor(float(last)))
         compare.require(last, f"with top_k={k} the character of rank {k} is never drawn")
-        evenly = drawn_evenly(shares.log(), ranks)
-        observe("do the k come equally often", torch.tensor(float(evenly)))
-        compare.require(not evenly, f"with top_k={k} the characters left are drawn as if equally likely")
+        likelihoods += under_each_law(values[:, :k], temperature, ranks)
+        if drawn_evenly(shares.log(), ranks):
+            even.append(k)
+    observe("which law fits the draws among the likeliest best", likelihoods.argmax().double())
+    compare.require(
+        not even, f"with top_k={min(even, default=0)} the characters left are drawn as if equally likely"
+    )
+
+
+def under_each_law(values, temperature, ranks):
+    """Log-likelihoods of ranks (T,) drawn by the lesson's law, evenly, and by a softmax of probabilities."""
+    laws = values / temperature, torch.zeros_like(values), values.softmax(1) / temperature
+    found = [law.log_softmax(1).gather(1, ranks[:, None]).sum() for law in laws]
+    return torch.stack(found).float()
 
 
 def draws_all_without_top_k(submission, oracle):
