@@ -162,6 +162,8 @@ def char_lstm_computes_the_lessons_network(submission, oracle):
     for args, N, T in (((6, 3, 5, 2), 3, 4), ((5, 4, 4, 1), 2, 6)):
         V = args[0]
         ours = oracle.build("CharLSTM", *args).eval()
+        # large enough that an activation somewhere shows by far more than rounding does
+        ours.load_state_dict({name: 2.0 * value for name, value in ours.state_dict().items()})
         theirs = built(submission, *args, weights=ours, probe=(oracle.integers(4, 5, low=0, high=V),))
         ids, more = oracle.integers(N, T, low=0, high=V), oracle.integers(N, 2, low=0, high=V)
         with torch.no_grad():
