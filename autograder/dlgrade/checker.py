@@ -220,7 +220,7 @@ class Run:
         self._settings = request.settings
         self._exercise: Exercise = Course(Path(request.course)).exercise(request.exercise)
         knowledge = Path(request.folder) / "knowledge"
-        knowledge.mkdir(mode=0o700)
+        knowledge.mkdir(mode=0o700, exist_ok=True)  # a checker that starts anew goes on with what is known
         self._knowledge = Knowledge(self._exercise, request.settings.seed, knowledge)
         self._faults: list[str] = []
         self._datasets: dict[str, Any] = {}

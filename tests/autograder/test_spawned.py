@@ -81,7 +81,6 @@ class Enough(Exception):
     """Raised by who waits."""
 
 
-@pytest.mark.slow
 def test_what_nobody_waits_for_is_abandoned(course, run):
     """The checker ends with its worker and starts anew; the next submission is graded as ever."""
     hanging = submission(tiny_course.answer_with(course, double="def double(x):\n    while True: pass\n"))
