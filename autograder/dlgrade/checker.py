@@ -1,54 +1,38 @@
-"""The trusted process: collects the checks once, then forks a child for each submission in pytest's run loop.
+"""The trusted process: collects the checks once, then has each submission graded in pytest's run loop.
 
-Forked from the zygote before any secret exists, it then loads checks, reference and held-out data.
-Its control socket carries one JSON message a datagram:
-
-    supervisor → checker   {"run": ...} once, then {"job": n} with the submission's own stream socket
-    checker → supervisor   {"event": "ready", "checks", "versions", "data"} or {"event": "fault", "message"}
-
-and on a submission's stream, a line of JSON each: the job, then events `check`, `progress` and `done`.
+It exists before any secret does, and then loads checks, reference and held-out data. It tells the supervisor
+{"event": "ready", "versions", "data", "titles"}, {"event": "collected", "check"} for each, {"event": "open"},
+or {"event": "fault", "message"}, and is then handed submissions. How both go to and fro, and in which process
+a submission is graded, is the `Supervisor`'s: `forked_checker.py`, or `spawned_checker.py` without fork.
 """
 
 from __future__ import annotations
 
 import gc
-import json
 import os
 import platform
-import select
-import signal
-import socket
 import sys
-import threading
-import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import pytest
-from _pytest.runner import runtestprotocol
 
 import dlgrade
 from dlgrade import canaries, checks, hugepages, scratch
-from dlgrade.checks import Check
-from dlgrade.children import Launcher, WorkerSettings, forked_by
+from dlgrade.children import Launcher
 from dlgrade.course import Course
 from dlgrade.decision import RUNS
+from dlgrade.desk import Desk, Exam, Item, OpenDesk
 from dlgrade.errors import DlgradeError, GraderFault
 from dlgrade.exercise import Exercise
-from dlgrade.grading import Grading, Knowledge
-from dlgrade.observation import recording
-from dlgrade.plugin import ERROR, GRADING, RECORD
-from dlgrade.process import MOST_WALL, Budget, try_canaries
+from dlgrade.grading import Knowledge
+from dlgrade.process import MOST_WALL, try_canaries
 from dlgrade.runsettings import RunSettings
-from dlgrade.submitted import Job, Workers
-
-MAX_MESSAGE = 64 << 10
-CHECKER_BYTES = 8 << 30  # of address space for one submission: replies at their caps, many at a time
 
 # Nothing that lies around may steer pytest: no configuration, no conftest, no cache, no plugins.
 SEALED = (
@@ -75,30 +59,17 @@ class RunRequest:
         return cls(**{**values, "settings": RunSettings(**values["settings"])})
 
 
-Emit = Callable[[dict[str, Any]], None]
-Grade = Callable[[dict[str, Any], Emit], None]
-
-
 class Supervisor(Protocol):
     """The other end of a run: it hears what there is, and hands out submissions."""
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send one message about the run."""
 
-    def serve(self, grade: Grade, seconds: float) -> None:
-        """Call `grade` with each job and a way to send its events, until the supervisor hangs up.
+    def serve(self, open_desk: OpenDesk, seconds: float) -> None:
+        """Grade each submission at a desk of its own, until the supervisor hangs up.
 
         None takes longer than `seconds`, unless something keeps the checker itself busy.
         """
-
-
-def main(control: socket.socket, zygote: socket.socket) -> None:
-    """Serve one run with forks: the first message says what it is about."""
-    request = RunRequest.from_json(json.loads(control.recv(MAX_MESSAGE))["run"])
-    try:
-        conduct(request, ForkingSupervisor(control), forked_by(zygote))
-    finally:
-        control.close()
 
 
 def conduct(request: RunRequest, supervisor: Supervisor, launch: Launcher) -> None:
@@ -132,84 +103,6 @@ def told_in_one_sentence(supervisor: Supervisor) -> Iterator[None]:
         supervisor.tell({"event": "fault", "message": f"{type(error).__name__}: {error}"[:2000]})
 
 
-class ForkingSupervisor:
-    """A supervisor behind a socket; each submission comes with a stream of its own and gets a fork."""
-
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
-
-    def tell(self, message: dict[str, Any]) -> None:
-        self._control.send(json.dumps(message).encode())
-
-    def serve(self, grade: Grade, seconds: float) -> None:
-        children: set[int] = set()
-        while True:
-            asked, _, _ = select.select([self._control], [], [], 0.2 if children else None)
-            children -= _reaped(children)
-            if not asked:
-                continue
-            data, descriptors, _flags, _address = socket.recv_fds(self._control, MAX_MESSAGE, 1)
-            if not data:
-                break
-            stream = socket.socket(fileno=descriptors[0])
-            pid = os.fork()
-            if pid == 0:
-                _grade_and_exit(grade, stream, seconds)
-            children.add(pid)
-            stream.close()
-        for pid in children:
-            os.kill(pid, signal.SIGKILL)
-
-
-def _grade_and_exit(grade: Grade, stream: socket.socket, seconds: float) -> NoReturn:
-    """In the fork: one submission, whose job is the first line of its stream."""
-    from dlgrade.zygote import die_with_parent
-
-    die_with_parent(0)
-    threading.Thread(target=_end_with, args=[stream.fileno()], daemon=True).start()
-    _limit_itself(seconds)
-    lines = stream.makefile("rwb")
-
-    def emit(event: dict[str, Any]) -> None:
-        lines.write(json.dumps(event).encode() + b"\n")
-        lines.flush()
-
-    try:
-        grade(json.loads(lines.readline()), emit)
-    except BrokenPipeError:  # nobody waits for the report any more
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
-
-
-def _limit_itself(seconds: float) -> None:
-    """Answers that keep this process busy or full end it, and no other submission's."""
-    import resource  # a fork's own: where there is none, nor is this module
-
-    signal.setitimer(signal.ITIMER_REAL, 2 * seconds + 60)  # its signal, unhandled, is the end
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (used + CHECKER_BYTES, hard))
-
-
-def _end_with(stream: int) -> None:
-    """End this process, whatever it does, once the supervisor has hung up; the zygote ends its workers."""
-    hang_up = select.poll()
-    hang_up.register(stream, 0)
-    hang_up.poll()
-    os._exit(0)
-
-
-def _reaped(children: set[int]) -> set[int]:
-    gone = set()
-    for pid in children:
-        if os.waitpid(pid, os.WNOHANG)[0]:
-            gone.add(pid)
-    return gone
-
-
 class Run:
     """The pytest plugin of one run, and what all its submissions share."""
 
@@ -223,7 +116,6 @@ class Run:
         knowledge.mkdir(mode=0o700, exist_ok=True)  # a checker that starts anew goes on with what is known
         self._knowledge = Knowledge(self._exercise, request.settings.seed, knowledge)
         self._faults: list[str] = []
-        self._datasets: dict[str, Any] = {}
 
     @property
     def folders(self) -> list[Path]:
@@ -242,19 +134,29 @@ class Run:
         with told_in_one_sentence(self._supervisor):
             if self._faults:
                 raise GraderFault(f"a check cannot be loaded: {'; '.join(self._faults)}")
-            items = self._arrange(session.items)
-            self._prove_isolation()
-            self._open_datasets(items)
-            self._announce(items)
+            exam = self._exam(session.items)
+            self._prove_isolation(exam)
+            self._open_datasets(exam)
+            self._announce(exam)
             gc.collect()
             gc.freeze()
             hugepages.collapse()
-            self._supervisor.serve(lambda job, emit: self._grade(items, job, emit), self._longest(items))
+            self._supervisor.serve(lambda: self._desk(exam), _longest(exam))
         return True
 
     # --- before the first submission --------------------------------------------------------------
 
-    def _arrange(self, items: list[pytest.Item]) -> list[tuple[Check, pytest.Item]]:
+    def _exam(self, items: list[pytest.Item]) -> Exam:
+        return Exam(
+            self._exercise,
+            self._settings,
+            self._arrange(items),
+            self._knowledge,
+            self._launch,
+            self._request.policy,
+        )
+
+    def _arrange(self, items: list[pytest.Item]) -> list[Item]:
         hidden = self._exercise.hidden_checks
         found = {}
         for item in items:
@@ -269,102 +171,45 @@ class Run:
             raise GraderFault(f"exercise '{self._exercise.id}' has no checks in {self.folders}")
         return [found[record.id] for record in ordered]
 
-    def _prove_isolation(self) -> None:
+    def _prove_isolation(self, exam: Exam) -> None:
         """Before anything is graded, a worker like those to come tries to get out and must not."""
         if not self._request.hidden or self._settings.mode == "none":
             return
         with scratch.folder(self._request.folder) as folder:
-            settings = self._worker_settings(folder)
+            settings = exam.worker_settings(folder)
             canaries.self_test(lambda bait: try_canaries(self._launch, replace(settings, bait=bait)))
 
-    def _open_datasets(self, items: list[tuple[Check, pytest.Item]]) -> None:
+    def _open_datasets(self, exam: Exam) -> None:
         from dlgrade.contest import open_data
 
-        for record, _ in items:
+        for record, _ in exam.items:
             name = record.data
-            if name and record.runs_at(self._settings.tier) and name not in self._datasets:
+            if name and record.runs_at(self._settings.tier) and name not in exam.datasets:
                 folder = Path(self._request.folder)
-                self._datasets[name] = open_data(name, folder, seed=self._settings.seed)
+                exam.datasets[name] = open_data(name, folder, seed=self._settings.seed)
 
-    def _announce(self, items: list[tuple[Check, pytest.Item]]) -> None:
+    def _announce(self, exam: Exam) -> None:
         versions = {"python": platform.python_version(), "dlgrade": dlgrade.__version__}
         for name in {"torch": None} | dict.fromkeys(self._exercise.preload):
             with suppress(PackageNotFoundError):  # a module may be called other than its distribution
                 versions[name] = version(name)
-        data = {opened.title: opened.checksum for opened in self._datasets.values()}
-        titles = {name: opened.title for name, opened in self._datasets.items()}
+        data = {opened.title: opened.checksum for opened in exam.datasets.values()}
+        titles = {name: opened.title for name, opened in exam.datasets.items()}
         ready = {"event": "ready", "versions": versions, "data": data, "titles": titles}
         self._supervisor.tell(ready)
-        for record, _ in items:
+        for record, _ in exam.items:
             self._supervisor.tell({"event": "collected", "check": asdict(record)})
         self._supervisor.tell({"event": "open"})
 
     # --- each submission --------------------------------------------------------------------------
 
-    def _grade(self, items: list[tuple[Check, pytest.Item]], values: dict[str, Any], emit: Emit) -> None:
-        """One submission against every check, an event for each result."""
-        job = Job(**values)
+    @contextmanager
+    def _desk(self, exam: Exam) -> Iterator[Desk]:
         with scratch.folder(self._request.folder) as folder:
-            workers = self._workers(job, folder)
-            grading = Grading(
-                settings=self._settings,
-                exercise=self._exercise,
-                knowledge=self._knowledge,
-                workers=workers,
-                missing=job.missing,
-                problem=job.problem,
-                progress=lambda check, done: emit({"event": "progress", "check": check, "done": done}),
-                datasets=self._datasets,
-            )
-            try:
-                for record, item in items:
-                    emit({"event": "start", "check": record.id})
-                    result = grading.take_over(job.known.get(record.id)) or judge_item(grading, record, item)
-                    emit({"event": "check", "result": asdict(result)})
-                output, applied = workers.output, workers.applied
-            finally:
-                peak = workers.close()
-        emit({"event": "done", "output": output, "applied": applied, "peak_memory": peak})
-
-    def _longest(self, items: list[tuple[Check, pytest.Item]]) -> float:
-        """Seconds: what the deadlines of all requests of a submission can add up to."""
-        trainings = sum(record.data is not None for record, _ in items)
-        limit = self._exercise.limits.training_seconds
-        return self._budget_seconds + trainings * RUNS * MOST_WALL * limit
-
-    @property
-    def _budget_seconds(self) -> float:
-        limits = self._exercise.limits
-        return limits.quick_seconds if self._settings.tier == "quick" else limits.submission_seconds
-
-    def _worker_settings(self, folder: Path) -> WorkerSettings:
-        return WorkerSettings(
-            name=self._exercise.id,
-            threads=self._settings.threads,
-            policy={**self._request.policy, "scratch": str(folder)},
-            output_bytes=self._exercise.limits.output_bytes,
-        )
-
-    def _workers(self, job: Job, folder: Path) -> Workers:
-        return Workers(
-            self._launch,
-            job,
-            self._worker_settings(folder),
-            seed=self._settings.seed,
-            request_seconds=self._exercise.limits.request_seconds,
-            budget=Budget(self._budget_seconds),
-        )
+            yield Desk(exam, folder)
 
 
-def judge_item(grading: Grading, record: Check, item: pytest.Item) -> Any:
-    """Run one collected check by pytest's own protocol, unless it is gated, and judge how it ended."""
-    if (gated := grading.gate(record)) is not None:
-        return gated
-    item.config.stash[GRADING] = grading
-    item.config.stash[RECORD] = record
-    start = time.monotonic()
-    with recording() as seen:
-        runtestprotocol(item, log=False, nextitem=None)
-    error = item.stash.get(ERROR, None)
-    item.stash[ERROR] = None
-    return grading.judge(record, getattr(item, "obj", None), seen, error, start)  # type: ignore[arg-type]  # a collected check has one
+def _longest(exam: Exam) -> float:
+    """Seconds: what the deadlines of all requests of a submission can add up to."""
+    trainings = sum(record.data is not None for record, _ in exam.items)
+    return exam.budget_seconds + trainings * RUNS * MOST_WALL * exam.exercise.limits.training_seconds

@@ -92,7 +92,11 @@ class WorkerProcess:
 
     def _confined(self) -> Header:
         """The first frame, sent before any student code: what confines this worker."""
-        hello, _ = self.exchange({"id": 0}, [], wire.ANSWER, Deadline(START_SECONDS), send=False)
+        try:
+            hello, _ = self.exchange({"id": 0}, [], wire.ANSWER, Deadline(START_SECONDS), send=False)
+        except Outcome as outcome:  # no student's code was in it
+            self.close()
+            raise GraderFault(f"a worker did not start: {outcome.message}") from None
         if "applied" not in hello:
             raise GraderFault(f"a worker could not be confined: {hello.get('fault', 'no reason given')}")
         applied: Header = hello["applied"]
@@ -180,6 +184,11 @@ class WorkerProcess:
                 return ending
             self._child.kill()  # closed its socket, yet lives on
         return None
+
+    def lives(self) -> bool:
+        """Whether the system still runs it."""
+        self._ending = self._ending or self._child.wait(0)
+        return self._ending is None
 
     def kill(self) -> None:
         """Have the system end the worker, without waiting for it."""

@@ -10,7 +10,8 @@ import threading
 from typing import IO, Any
 
 from dlgrade import children
-from dlgrade.checker import Grade, RunRequest, conduct
+from dlgrade.checker import RunRequest, conduct
+from dlgrade.desk import OpenDesk
 
 
 def main() -> None:
@@ -44,6 +45,8 @@ class PipeSupervisor:
         self._events.write(json.dumps(message).encode() + b"\n")
         self._events.flush()
 
-    def serve(self, grade: Grade, seconds: float) -> None:
+    def serve(self, open_desk: OpenDesk, seconds: float) -> None:
         while True:
-            grade(self.next(), self.tell)
+            job = self.next()
+            with open_desk() as desk:
+                desk.grade(job, self.tell)

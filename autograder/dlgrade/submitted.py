@@ -143,7 +143,11 @@ def _plottable(losses: list[Any]) -> tuple[float, ...]:
 
 
 class Workers:
-    """Starts workers for the groups of checks of one submission, and ends them all."""
+    """Starts workers for the groups of checks of one submission, and ends them all.
+
+    `waiting` is one that was started before the submission was known; the first group that is granted no
+    files takes it.
+    """
 
     def __init__(
         self,
@@ -154,6 +158,7 @@ class Workers:
         seed: int,
         request_seconds: float,
         budget: Budget,
+        waiting: WorkerProcess | None = None,
     ) -> None:
         self._launch = launch
         self._job = job
@@ -161,6 +166,7 @@ class Workers:
         self._seed = seed
         self._request_seconds = request_seconds
         self._budget = budget
+        self._waiting = waiting
         self._groups: dict[str, tuple[WorkerProcess, Answer]] = {}
         self._all: list[WorkerProcess] = []
         self._unloadable: Outcome | None = None
@@ -178,9 +184,7 @@ class Workers:
             raise self._unloadable
         self._budget.check()
         deadline = Deadline(self._request_seconds, budget=self._budget)
-        policy = {**self._settings.policy, "readable": grants, "scratch": self._new_scratch()}
-        with self._budget.excusing():  # a worker that starts anew imports torch first
-            worker = WorkerProcess(self._launch, replace(self._settings, policy=policy))
+        worker = self._waited(grants) or self._launched(grants)
         self._all.append(worker)
         stream = formula.mix(self._seed, group, len(self._all))
         channel = Channel(worker, stream=stream, deadline=deadline, limits=worker.applied)
@@ -193,6 +197,21 @@ class Workers:
             raise
         fresh = lambda: self._start(f"{group}/held-out", ())[1]  # noqa: E731  binds the group
         return worker, Answer(channel, self._job.missing, fresh, worker.usage)
+
+    def _waited(self, grants: tuple[str, ...]) -> WorkerProcess | None:
+        """The worker that waits, where it is of use; one that the system ended meanwhile never had a part."""
+        if self._waiting is None or grants:
+            return None
+        worker, self._waiting = self._waiting, None
+        if worker.lives():
+            return worker
+        worker.close()
+        return None
+
+    def _launched(self, grants: tuple[str, ...]) -> WorkerProcess:
+        policy = {**self._settings.policy, "readable": grants, "scratch": self._new_scratch()}
+        with self._budget.excusing():  # a worker that starts anew imports torch first
+            return WorkerProcess(self._launch, replace(self._settings, policy=policy))
 
     def _new_scratch(self) -> str:
         """A folder for each worker: one that all shared would tell a later group what an earlier one saw."""
@@ -217,9 +236,10 @@ class Workers:
 
     def close(self) -> int:
         """End every worker; returns the largest peak memory of one, in bytes."""
-        for worker in self._all:  # the system takes milliseconds for each, and for all of them at a time
+        every = [*self._all, *([self._waiting] if self._waiting else [])]
+        for worker in every:  # the system takes milliseconds for each, and for all of them at a time
             worker.kill()
-        for worker in self._all:
+        for worker in every:
             worker.close()
         return max((worker.peak_memory for worker in self._all), default=0)
 

@@ -232,6 +232,6 @@ def _run_checker(parent: int, descriptors: list[int]) -> None:
     die_with_parent(parent)
     control = socket.socket(fileno=os.dup(descriptors[0]))
     zygote = socket.socket(fileno=os.dup(descriptors[1]))
-    from dlgrade import checker
+    from dlgrade import forked_checker
 
-    checker.main(control, zygote)
+    forked_checker.main(control, zygote)

@@ -201,8 +201,8 @@ def test_an_interrupt_in_the_middle_of_a_check_leaves_nothing(course, answer, tm
     """Zygote, checkers and a worker that sleeps in the student's code all end."""
     path = answer("import time\n\n\ndef double(x):\n    time.sleep(600)\n")
     process = started("check", path, "--course", course.root, cwd=course.root)
-    # zygote, checker, the submission's checker and its worker
-    ended, out, err = interrupt(process, signal.SIGINT, lambda: len(forked_from(process.pid)) >= 4)
+    # zygote, checker, the submission's fork of it and that for the next one, and a worker of each
+    ended, out, err = interrupt(process, signal.SIGINT, lambda: len(forked_from(process.pid)) >= 6)
     assert (ended, out) == (130, "")
     assert err.splitlines()[-1] == "dlgrade: interrupted"
     assert "Traceback" not in err

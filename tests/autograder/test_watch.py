@@ -156,14 +156,15 @@ def test_the_watch_goes_on_whatever_is_saved(course, home, watching):
     (home / "tiny.py").unlink()
     terminal.until("no submission of tiny in '.'")
     (home / "tiny.py").write_text(tiny_course.answer_with(course, double=HANGS))
-    # zygote, checker, the submission's checker, and its worker
-    assert wait_until(lambda: terminal.read() and len(forked_from(terminal.child.pid)) >= 4)
+    # zygote, checker, the submission's fork of it and that for the next one, and a worker of each
+    assert wait_until(lambda: terminal.read() and len(forked_from(terminal.child.pid)) >= 6)
+    hanging = forked_from(terminal.child.pid)
     save_by_moving(home / "tiny.py", whole)
     assert "longer than" not in terminal.until(PASSES)
-    assert wait_until(lambda: len(forked_from(terminal.child.pid)) == 2, 10)
+    assert wait_until(lambda: len(hanging & forked_from(terminal.child.pid)) == 2, 10)  # zygote, checker
 
     save_by_moving(home / "tiny.py", tiny_course.answer_with(course, double=HANGS))
-    assert wait_until(lambda: terminal.read() and len(forked_from(terminal.child.pid)) >= 4)
+    assert wait_until(lambda: terminal.read() and len(forked_from(terminal.child.pid)) >= 6)
     terminal.press("\x03")
     assert terminal.ended() == 130
     assert terminal.echoed

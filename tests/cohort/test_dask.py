@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -47,7 +48,10 @@ class LocalCluster:
 
     def left_behind(self) -> list[Path]:
         """Course folders on the nodes."""
-        return list(self.folder.rglob("dlgrade-course-*"))
+        walk = os.walk(self.folder)  # unlike a glob it goes on where a folder goes away meanwhile
+        return [
+            Path(at, name) for at, names, _ in walk for name in names if name.startswith("dlgrade-course-")
+        ]
 
     def close(self) -> None:
         for process in reversed(self._processes):

@@ -1,0 +1,123 @@
+"""Where one submission is graded: a scratch folder, and a worker that can wait there for the submission."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from dlgrade.checks import Check
+from dlgrade.children import Launcher, WorkerSettings
+from dlgrade.errors import GraderFault
+from dlgrade.exercise import Exercise
+from dlgrade.grading import Grading, Knowledge
+from dlgrade.observation import recording
+from dlgrade.plugin import ERROR, GRADING, RECORD
+from dlgrade.process import Budget, WorkerProcess
+from dlgrade.runsettings import RunSettings
+from dlgrade.submitted import Job, Workers
+
+Emit = Callable[[dict[str, Any]], None]
+Item = tuple[Check, pytest.Item]
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What all submissions of one run share."""
+
+    exercise: Exercise
+    settings: RunSettings
+    items: Sequence[Item]
+    knowledge: Knowledge
+    launch: Launcher
+    policy: Mapping[str, Any]
+    datasets: dict[str, Any] = field(default_factory=dict)  # by the name that checks have for them
+
+    @property
+    def budget_seconds(self) -> float:
+        """What a submission may take, trainings apart."""
+        limits = self.exercise.limits
+        return limits.quick_seconds if self.settings.tier == "quick" else limits.submission_seconds
+
+    def worker_settings(self, scratch: Path) -> WorkerSettings:
+        """How a submission's workers are started, that write into `scratch` only."""
+        return WorkerSettings(
+            name=self.exercise.id,
+            threads=self.settings.threads,
+            policy={**self.policy, "scratch": str(scratch)},
+            output_bytes=self.exercise.limits.output_bytes,
+        )
+
+
+@dataclass
+class Desk:
+    """One submission's place; `grade` is called once, `prepare` before it where there is time."""
+
+    exam: Exam
+    folder: Path
+    _waiting: WorkerProcess | None = field(default=None, init=False)
+
+    def prepare(self) -> None:
+        """Start a worker before the submission is known; where that fails, grading tries it again."""
+        scratch = self.folder / "first"
+        with suppress(GraderFault, OSError):
+            scratch.mkdir()
+            self._waiting = WorkerProcess(self.exam.launch, self.exam.worker_settings(scratch))
+
+    def grade(self, values: Mapping[str, Any], emit: Emit) -> None:
+        """One submission against every check, an event for each result."""
+        job = Job(**values)
+        workers = self._workers(job)
+        grading = Grading(
+            settings=self.exam.settings,
+            exercise=self.exam.exercise,
+            knowledge=self.exam.knowledge,
+            workers=workers,
+            missing=job.missing,
+            problem=job.problem,
+            progress=lambda check, done: emit({"event": "progress", "check": check, "done": done}),
+            datasets=self.exam.datasets,
+        )
+        try:
+            for record, item in self.exam.items:
+                emit({"event": "start", "check": record.id})
+                result = grading.take_over(job.known.get(record.id)) or judge_item(grading, record, item)
+                emit({"event": "check", "result": asdict(result)})
+            output, applied = workers.output, workers.applied
+        finally:
+            peak = workers.close()
+        emit({"event": "done", "output": output, "applied": applied, "peak_memory": peak})
+
+    def _workers(self, job: Job) -> Workers:
+        return Workers(
+            self.exam.launch,
+            job,
+            self.exam.worker_settings(self.folder),
+            seed=self.exam.settings.seed,
+            request_seconds=self.exam.exercise.limits.request_seconds,
+            budget=Budget(self.exam.budget_seconds),
+            waiting=self._waiting,
+        )
+
+
+OpenDesk = Callable[[], AbstractContextManager[Desk]]
+
+
+def judge_item(grading: Grading, record: Check, item: pytest.Item) -> Any:
+    """Run one collected check by pytest's own protocol, unless it is gated, and judge how it ended."""
+    if (gated := grading.gate(record)) is not None:
+        return gated
+    item.config.stash[GRADING] = grading
+    item.config.stash[RECORD] = record
+    start = time.monotonic()
+    with recording() as seen:
+        runtestprotocol(item, log=False, nextitem=None)
+    error = item.stash.get(ERROR, None)
+    item.stash[ERROR] = None
+    return grading.judge(record, getattr(item, "obj", None), seen, error, start)  # type: ignore[arg-type]  # a collected check has one
