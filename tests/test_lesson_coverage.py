@@ -8,7 +8,7 @@ import pytest
 
 from dlgrade.course import Course
 from dlgrade.declaration import load_staff
-from dlgrade.exercise import Exercise, load_mistakes
+from dlgrade.exercise import Exercise, load_mistakes, load_variants
 
 ROOT = Path(__file__).resolve().parent.parent
 COURSE = Course(ROOT)
@@ -65,3 +65,22 @@ def test_every_part_of_every_exercise_is_graded_and_has_mistakes():
         for part, checks in checks_of(declared).items():
             assert checks, (exercise, part)
             assert part in with_mistakes, (exercise, part)
+
+
+def test_the_readme_counts_what_there_is():
+    """Parts, checks, known mistakes and correct variants of each exercise, in its table."""
+    lines = [line for line in (ROOT / "README.md").read_text().splitlines() if re.match(r"\| `\w+` \|", line)]
+    told = {}
+    for line in lines:
+        name, _title, *counts = (cell.strip(" `") for cell in line.strip("|").split("|"))
+        told[name] = tuple(map(int, counts))
+    assert told == {
+        name: (
+            len(exercise.parts),
+            sum(map(len, checks_of(exercise).values())),
+            len(load_mistakes(exercise)),
+            len(load_variants(exercise)),
+        )
+        for name, exercise in ((name, COURSE.exercise(name)) for name in told)
+    }
+    assert len(told) == 4

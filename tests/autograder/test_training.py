@@ -104,3 +104,16 @@ def test_a_version_goes_with_what_is_computed(images):
     losses, _ = trained(ImageTrainer, images)
     assert TRAINERS["images"] == 1
     assert losses == pytest.approx([0.70788, 0.61820, 0.51313], rel=1e-3)
+
+
+def test_a_recipe_may_say_how_many_threads(images):
+    """As the check of a small transformer does, which loses by a second one; else they stay as they are."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        ImageTrainer(of=network(), **images, **RECIPE)
+        assert torch.get_num_threads() == 2
+        ImageTrainer(of=network(), **images, **RECIPE, threads=1)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

@@ -7,7 +7,7 @@ from dlgrade.checks import check
 from dlgrade.observation import observe
 
 SMALL = {"image_size": 8, "patch_size": 4, "embed_size": 12, "depth": 2, "heads": 3}
-RECIPE = {"limit": 8000, "epochs": 4, "batch_size": 64, "max_lr": 2e-3}
+RECIPE = {"limit": 8000, "epochs": 8, "batch_size": 64, "max_lr": 2e-3, "threads": 1}
 
 
 @check(part="ViT", points=1, kind="shape", help="Is every argument passed on to the part that needs it?")
@@ -155,4 +155,14 @@ def vit_sees_where_a_patch_stands(submission, oracle):
 )
 def vit_learns_to_classify_images(submission, contest):
     """after a short training, held-out images are recognised as well as the reference does"""
-    contest.decide(submission, "ViT", 10, **RECIPE, gpu={"limit": 50_000, "epochs": 30, "batch_size": 256})
+    # Sixteen patches instead of sixty-four: a quarter of the time, and in that time it learns more.
+    patch_size = 8 if contest.device == "cpu" else 4
+    contest.decide(
+        submission,
+        "ViT",
+        10,
+        32,
+        patch_size,
+        **RECIPE,
+        gpu={"limit": 50_000, "epochs": 30, "batch_size": 256},
+    )

@@ -153,11 +153,11 @@ def classifier_returns_logits(submission, oracle):
     help="What lies between encoder and logits? A deep head, or much dropout, learns slowly.",
 )
 def finetuned_bert_classifies_reviews(submission, contest):
-    """fine-tuned on 3,000 phrases of film reviews, it tells praise from blame in sentences it has not seen"""
+    """fine-tuned on phrases of film reviews, it tells praise from blame in sentences it has not seen"""
     contest.decide(
         submission,
         "build_classifier",
-        limit=3000,
+        limit=1500,
         epochs=1,
         batch_size=16,
         max_lr=1e-4,

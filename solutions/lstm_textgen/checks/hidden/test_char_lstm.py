@@ -32,16 +32,27 @@ def logits_of(found):
     help="Is every layer used, and num_layers given to the LSTM?",
 )
 def char_lstm_stacks_layers_that_all_learn(submission, oracle):
-    """each further layer adds an LSTM layer's weights, and a gradient reaches every parameter"""
+    """each further layer adds an LSTM layer's weights, and all parameters learn, whatever the character"""
     width, counts = 5, []
     for layers in (1, 2, 3):
         model = built(submission, 9, 4, width, layers)
         counts.append(sum(prod(entry.shape) for entry in model.layout.parameters))
         ids = oracle.integers(4, 6, low=0, high=9)
         structure.every_parameter_learns(model, ids, steps=2, read=logits_of)
+    reached = [reached_by(model, oracle, character) for character in range(9)]
+    observe("numbers that a text of one character teaches", torch.tensor(reached).double())
+    compare.require(len(set(reached)) == 1, "a text of one character teaches more than one of another")
     added = [counts[1] - counts[0], counts[2] - counts[1]]
     observe("numbers that a layer adds", torch.tensor(added).double())
     compare.require(min(added) >= 8 * width**2, "a further layer adds too few parameters for an LSTM")
+
+
+def reached_by(model, oracle, character):
+    """How many numbers in the parameters have a gradient other than 0 after a text of one character."""
+    logits = logits_of(model(torch.full((2, 4), character)))
+    loss = (logits * oracle.normal(*logits.shape)).sum()
+    gradients = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
+    return sum(int((gradient != 0).sum()) for gradient in gradients if gradient is not None)
 
 
 @check(
