@@ -104,7 +104,7 @@ def told_in_one_sentence(supervisor: Supervisor) -> Iterator[None]:
 
 
 class Run:
-    """The pytest plugin of one run, and what all its submissions share."""
+    """The pytest plugin of one run: what there is to do before its first submission."""
 
     def __init__(self, request: RunRequest, supervisor: Supervisor, launch: Launcher) -> None:
         self._request = request
@@ -141,7 +141,7 @@ class Run:
             gc.collect()
             gc.freeze()
             hugepages.collapse()
-            self._supervisor.serve(lambda: self._desk(exam), _longest(exam))
+            self._supervisor.serve(lambda: Desk(exam, scratch.make(self._request.folder)), _longest(exam))
         return True
 
     # --- before the first submission --------------------------------------------------------------
@@ -200,13 +200,6 @@ class Run:
         for record, _ in exam.items:
             self._supervisor.tell({"event": "collected", "check": asdict(record)})
         self._supervisor.tell({"event": "open"})
-
-    # --- each submission --------------------------------------------------------------------------
-
-    @contextmanager
-    def _desk(self, exam: Exam) -> Iterator[Desk]:
-        with scratch.folder(self._request.folder) as folder:
-            yield Desk(exam, folder)
 
 
 def _longest(exam: Exam) -> float:

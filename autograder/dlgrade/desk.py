@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
+from dlgrade import sandbox, scratch
 from dlgrade.checks import Check
 from dlgrade.children import Launcher, WorkerSettings
 from dlgrade.errors import GraderFault
@@ -45,19 +46,19 @@ class Exam:
         limits = self.exercise.limits
         return limits.quick_seconds if self.settings.tier == "quick" else limits.submission_seconds
 
-    def worker_settings(self, scratch: Path) -> WorkerSettings:
-        """How a submission's workers are started, that write into `scratch` only."""
+    def worker_settings(self, folder: Path) -> WorkerSettings:
+        """How a submission's workers are started, that write into `folder` only."""
         return WorkerSettings(
             name=self.exercise.id,
             threads=self.settings.threads,
-            policy={**self.policy, "scratch": str(scratch)},
+            policy={**self.policy, "scratch": str(folder)},
             output_bytes=self.exercise.limits.output_bytes,
         )
 
 
 @dataclass
 class Desk:
-    """One submission's place; `grade` is called once, `prepare` before it where there is time."""
+    """One submission's place, for one use: `prepare` if the submission is still to come, `grade`, `close`."""
 
     exam: Exam
     folder: Path
@@ -65,13 +66,15 @@ class Desk:
 
     def prepare(self) -> None:
         """Start a worker before the submission is known; where that fails, grading tries it again."""
-        scratch = self.folder / "first"
+        if not sandbox.may_wait(self.exam.settings.mode):
+            return
+        folder = self.folder / "first"
         with suppress(GraderFault, OSError):
-            scratch.mkdir()
-            self._waiting = WorkerProcess(self.exam.launch, self.exam.worker_settings(scratch))
+            folder.mkdir()
+            self._waiting = WorkerProcess(self.exam.launch, self.exam.worker_settings(folder))
 
-    def grade(self, values: Mapping[str, Any], emit: Emit) -> None:
-        """One submission against every check, an event for each result."""
+    def grade(self, values: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
+        """One submission against every check, an event for each result; returns the event of its end."""
         job = Job(**values)
         workers = self._workers(job)
         grading = Grading(
@@ -92,7 +95,11 @@ class Desk:
             output, applied = workers.output, workers.applied
         finally:
             peak = workers.close()
-        emit({"event": "done", "output": output, "applied": applied, "peak_memory": peak})
+        return {"event": "done", "output": output, "applied": applied, "peak_memory": peak}
+
+    def close(self) -> None:
+        """Remove the folder, with whatever the student's code has left in it."""
+        scratch.remove(self.folder)
 
     def _workers(self, job: Job) -> Workers:
         return Workers(
@@ -106,7 +113,7 @@ class Desk:
         )
 
 
-OpenDesk = Callable[[], AbstractContextManager[Desk]]
+OpenDesk = Callable[[], Desk]
 
 
 def judge_item(grading: Grading, record: Check, item: pytest.Item) -> Any:

@@ -98,6 +98,7 @@ class WorkerProcess:
             self.close()
             raise GraderFault(f"a worker did not start: {outcome.message}") from None
         if "applied" not in hello:
+            self.close()
             raise GraderFault(f"a worker could not be confined: {hello.get('fault', 'no reason given')}")
         applied: Header = hello["applied"]
         return applied
@@ -185,10 +186,20 @@ class WorkerProcess:
             self._child.kill()  # closed its socket, yet lives on
         return None
 
-    def lives(self) -> bool:
-        """Whether the system still runs it."""
-        self._ending = self._ending or self._child.wait(0)
-        return self._ending is None
+    def answers(self) -> bool:
+        """Whether it serves requests, asked before it has a student's code; one that does not is ended."""
+        try:
+            self.exchange({"id": 1, "op": "ping", "seed": 0}, [], wire.ANSWER, Deadline(START_SECONDS))
+        except Outcome:
+            self.close()
+            return False
+        return True
+
+    def abandon(self) -> None:
+        """End it unused, without waiting for word on that."""
+        self._child.kill()
+        self._child.close()
+        self._closed = True
 
     def kill(self) -> None:
         """Have the system end the worker, without waiting for it."""

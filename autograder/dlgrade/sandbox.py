@@ -221,6 +221,15 @@ def _own_uid() -> int | None:
     return None if mapped == 1 else _free_uid(mapped, os.getpid())
 
 
+def may_wait(mode: str) -> bool:
+    """Whether what confines a worker is still right when it is first used long after its start.
+
+    The kernel counts threads for each user. A worker that shares its user with other processes is given
+    as many as those have at its start, and some more; and without confinement others can reach it.
+    """
+    return mode == "full" or (mode == "core" and _own_uid() is not None)
+
+
 def _free_uid(mapped: int, pid: int) -> int:
     """An id of nobody else's, among the first `mapped` ones that exist."""
     if mapped > _FIRST_UID + pid:

@@ -26,11 +26,17 @@ class Usage:
     entries: int
 
 
-@contextlib.contextmanager
-def folder(parent: str) -> Iterator[Path]:
-    """A new folder that others may pass through to what they were granted; removed at the end."""
+def make(parent: str) -> Path:
+    """A new folder that others may pass through to what they were granted."""
     path = Path(tempfile.mkdtemp(dir=parent, prefix="scratch-"))
     path.chmod(0o711)
+    return path
+
+
+@contextlib.contextmanager
+def folder(parent: str) -> Iterator[Path]:
+    """The same, removed at the end."""
+    path = make(parent)
     try:
         yield path
     finally:

@@ -48,5 +48,9 @@ class PipeSupervisor:
     def serve(self, open_desk: OpenDesk, seconds: float) -> None:
         while True:
             job = self.next()
-            with open_desk() as desk:
-                desk.grade(job, self.tell)
+            desk = open_desk()
+            try:
+                done = desk.grade(job, self.tell)
+            finally:
+                desk.close()
+            self.tell(done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -169,6 +170,7 @@ class Workers:
         self._waiting = waiting
         self._groups: dict[str, tuple[WorkerProcess, Answer]] = {}
         self._all: list[WorkerProcess] = []
+        self._folders = itertools.count()  # one more than workers, where a start failed
         self._unloadable: Outcome | None = None
 
     def answer(self, group: str, grants: tuple[str, ...] = ()) -> Answer:
@@ -199,14 +201,11 @@ class Workers:
         return worker, Answer(channel, self._job.missing, fresh, worker.usage)
 
     def _waited(self, grants: tuple[str, ...]) -> WorkerProcess | None:
-        """The worker that waits, where it is of use; one that the system ended meanwhile never had a part."""
+        """The worker that waits, where it is of use; if it ended meanwhile, that was no student's doing."""
         if self._waiting is None or grants:
             return None
         worker, self._waiting = self._waiting, None
-        if worker.lives():
-            return worker
-        worker.close()
-        return None
+        return worker if worker.answers() else None
 
     def _launched(self, grants: tuple[str, ...]) -> WorkerProcess:
         policy = {**self._settings.policy, "readable": grants, "scratch": self._new_scratch()}
@@ -215,7 +214,7 @@ class Workers:
 
     def _new_scratch(self) -> str:
         """A folder for each worker: one that all shared would tell a later group what an earlier one saw."""
-        folder = Path(self._settings.policy["scratch"], str(len(self._all)))
+        folder = Path(self._settings.policy["scratch"], str(next(self._folders)))
         folder.mkdir()
         return str(folder)
 
@@ -236,10 +235,11 @@ class Workers:
 
     def close(self) -> int:
         """End every worker; returns the largest peak memory of one, in bytes."""
-        every = [*self._all, *([self._waiting] if self._waiting else [])]
-        for worker in every:  # the system takes milliseconds for each, and for all of them at a time
+        for worker in self._all:  # the system takes milliseconds for each, and for all of them at a time
             worker.kill()
-        for worker in every:
+        if self._waiting is not None:
+            self._waiting.abandon()
+        for worker in self._all:
             worker.close()
         return max((worker.peak_memory for worker in self._all), default=0)
 

@@ -130,8 +130,8 @@ class Zygote:
         request = json.loads(data)
         start: Callable[[dict[str, Any], list[int]], None] = getattr(self, "_start_" + request["command"])
         try:
-            # no process to be had now: who asked for one sees its socket close
-            with contextlib.suppress(BlockingIOError):
+            # no process, memory or descriptor to be had now: who asked for one sees its socket close
+            with contextlib.suppress(OSError):
                 start(request, descriptors)
         finally:
             for descriptor in descriptors:
