@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dlgrade import probing
+from dlgrade import probing, sandbox
 from dlgrade.course import Course
 from dlgrade.engine import Run, RunPlan, Zygote
 from dlgrade.report import Report
@@ -135,8 +135,9 @@ def grade(places: Places, attacks: list[Attack], *, mode: str, tier: str, jobs: 
         with Run(zygote, plan) as run:
             for report in run.grade(handed_in, jobs=jobs):
                 reports[report.submission.split("/")[0]] = report
-            left = [*_processes(zygote), *_shared_memory().difference(shared)]
-            left += [path.name for path in run._folder.path.glob("scratch-*")]
+            left = [*_processes(zygote, at_rest(mode)), *_shared_memory().difference(shared)]
+            left += litter(run._folder.path)
+        left += _processes(zygote, 0)
     longest = max(report.seconds for report in reports.values())
     return Outcome(reports, places.digest() != untouched, left, longest)
 
@@ -155,14 +156,27 @@ def _no_data(root: Path) -> Iterator[None]:
             os.environ["DLGRADE_DATA"] = before
 
 
-def _processes(zygote: Zygote, patience: float = 15.0) -> list[str]:
-    """Names of processes below the zygote, its one checker apart, that do not end."""
+def at_rest(mode: str) -> int:
+    """Processes of a run that grades nothing: the checker, its fork for the next one, and that one's worker."""
+    worker = 2 if mode == "full" else int(sandbox.may_wait(mode))  # full: the watcher, and the worker itself
+    return 2 + worker
+
+
+def litter(folder: Path) -> list[str]:
+    """What lies in a run's scratch folders. One may wait, empty, with a folder for the worker that waits."""
+    folders = sorted(folder.glob("scratch-*"))
+    inside = [path for folder in folders for path in folder.rglob("*") if path.name != "first"]
+    return [str(path) for path in (*inside, *folders[1:])]
+
+
+def _processes(zygote: Zygote, expected: int, patience: float = 15.0) -> list[str]:
+    """All processes below the zygote where they do not become as few as expected."""
     deadline = time.monotonic() + patience
-    while True:
-        below = _descendants(zygote._process.pid)
-        if len(below) <= 1 or time.monotonic() > deadline:
-            return [f"process {pid}: {_state(pid)}" for pid in below[1:]]
+    while len(below := _descendants(zygote._process.pid)) > expected:
+        if time.monotonic() > deadline:
+            return [f"process {pid}: {_state(pid)}" for pid in below]
         time.sleep(0.05)
+    return []
 
 
 def _descendants(pid: int) -> list[int]:

@@ -260,7 +260,7 @@ def test_9_nothing_of_a_worker_remains(places, plan, zygote):
     with Run(zygote, plan) as run:
         texts = [places.answer + DOUBLE.format(body) for body in bodies]
         list(run.grade([Submission(str(i), "s", t, Path("s"), "py") for i, t in enumerate(texts)]))
-        assert list(run._folder.path.glob("scratch-*")) == []
+        assert suite.litter(run._folder.path) == []
         folder = run._folder.path
     assert not folder.exists()
     assert folder not in before
