@@ -157,7 +157,7 @@ def _no_data(root: Path) -> Iterator[None]:
 
 
 def at_rest(mode: str) -> int:
-    """Processes of a run that grades nothing: the checker, its fork for the next one, and that one's worker."""
+    """Processes of a run that grades nothing: the checker, its fork for the next one, that one's worker."""
     worker = 2 if mode == "full" else int(sandbox.may_wait(mode))  # full: the watcher, and the worker itself
     return 2 + worker
 
