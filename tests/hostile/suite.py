@@ -165,7 +165,7 @@ def at_rest(mode: str) -> int:
 def litter(folder: Path) -> list[str]:
     """What lies in a run's scratch folders. One may wait, empty, with a folder for the worker that waits."""
     folders = sorted(folder.glob("scratch-*"))
-    inside = [path for folder in folders for path in folder.rglob("*") if path.name != "first"]
+    inside = [path for folder in folders for path in folder.rglob("*") if path != folder / "first"]
     return [str(path) for path in (*inside, *folders[1:])]
 
 
