@@ -26,7 +26,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from dlgrade import kernel
+from dlgrade import hugepages, kernel
 from dlgrade.errors import GraderFault
 from dlgrade.kernel import Refused
 
@@ -271,7 +271,7 @@ def enter(policy: Policy) -> Applied:
 def _enter(policy: Policy) -> Applied:
     """The steps; their order is the point, and each place that a step cannot move from says why."""
     _check(policy)
-    baseline = _virtual_size()
+    baseline = _virtual_size()  # what the worker may use is counted from there
     if policy.mode == "none":
         return _enter_none(policy, baseline)
     uid = _own_uid()
@@ -332,10 +332,11 @@ def _leave_session() -> None:
 
 
 def _virtual_size() -> int:
-    """Bytes of address space in use; 0 where the system does not say."""
+    """Bytes of address space, less the room for what is to come; 0 where the system does not say."""
     if sys.platform != "linux":
         return 0
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return pages * resource.getpagesize() - hugepages.reserved()
 
 
 def _new_namespaces(uid: int | None) -> int:

@@ -32,11 +32,15 @@ from typing import Any, Final
 
 MAX_REQUEST: Final = 64 << 10
 
-# How often a thread of torch looks whether there is work before it sleeps. By default it does so for
-# milliseconds, which it takes from the very thread that it waits for when something else runs on a core:
-# beside one other busy process a training step of an LSTM on two threads took 1,490 ms, and 15 ms with
-# threads that sleep at once. A correct answer timed out so.
-SPINS: Final = "1000"
+THREADING: Final = {
+    # How often a thread of torch looks whether there is work before it sleeps. By default it does so for
+    # milliseconds, which it takes from the very thread that it waits for when something else runs on a core:
+    # beside one other busy process a training step of an LSTM on two threads took 1,490 ms, and 15 ms with
+    # threads that sleep at once. A correct answer timed out so.
+    "GOMP_SPINCOUNT": "1000",
+    # NumPy would start a thread for each core here, and again in each worker that multiplies matrices.
+    "OPENBLAS_NUM_THREADS": "1",
+}
 PR_SET_PDEATHSIG: Final = 1
 
 # Run by `python -I -c`: isolated mode ignores PYTHONPATH, so the import path comes as an argument.
@@ -68,10 +72,12 @@ def die_with_parent(parent: int) -> None:
 def preload(names: list[str]) -> None:
     """Load what every worker needs, and settle it in memory that forks share."""
     load(names)
-    from dlgrade import hugepages
+    from dlgrade import hugepages, warmup
 
+    warmup.run()
     gc.collect()
     gc.freeze()
+    hugepages.reserve()
     hugepages.collapse()
 
 
@@ -80,7 +86,7 @@ def load(names: list[str]) -> None:
     from dlgrade import allocator
 
     allocator.keep_freed_memory()
-    os.environ["GOMP_SPINCOUNT"] = SPINS  # read once, when torch loads OpenMP
+    os.environ.update(THREADING)  # read once, when torch loads OpenMP and NumPy its BLAS
     import torch
 
     torch.set_num_threads(1)  # before any tensor operation: a thread pool does not survive a fork
