@@ -60,6 +60,5 @@ def convolve2d_refuses_a_kernel_larger_than_the_image(submission, oracle):
             ),
             what=f"convolve2d with {what}",
         )
-    kernel = oracle.normal(3, 4).numpy()
-    result = floating(submission.convolve2d(image, kernel), "convolve2d with a kernel that just fits")
-    compare.close(result, oracle.convolve2d(image, kernel), what="a kernel that just fits", any_float=True)
+    result = submission.convolve2d(image, oracle.normal(3, 4).numpy())  # its value is other checks' business
+    compare.tensor(result, what="convolve2d with a kernel that just fits", shape=(1, 1))
