@@ -30,7 +30,7 @@ from dlgrade.decision import RUNS
 from dlgrade.desk import Desk, Exam, Item, OpenDesk
 from dlgrade.errors import DlgradeError, GraderFault
 from dlgrade.exercise import Exercise
-from dlgrade.grading import Knowledge
+from dlgrade.knowledge import Knowledge
 from dlgrade.process import MOST_WALL, try_canaries
 from dlgrade.runsettings import RunSettings
 
@@ -138,11 +138,15 @@ class Run:
             self._prove_isolation(exam)
             self._open_datasets(exam)
             self._announce(exam)
-            gc.collect()
-            gc.freeze()
-            hugepages.collapse()
-            self._supervisor.serve(lambda: Desk(exam, scratch.make(self._request.folder)), _longest(exam))
+            _settle()
+            self._supervisor.serve(lambda: self._desk(exam), _longest(exam))
         return True
+
+    def _desk(self, exam: Exam) -> Desk:
+        """A place for the next submission, which knows what earlier ones led to."""
+        if self._knowledge.gather():
+            _settle()
+        return Desk(exam, scratch.make(self._request.folder))
 
     # --- before the first submission --------------------------------------------------------------
 
@@ -164,6 +168,7 @@ class Run:
                 getattr(item, "obj", None), item.path, hidden is not None and hidden in item.path.parents
             )
             found[record.id] = record, item
+            _ = item.location  # looked up once for all forks
         if len(found) < len(items):
             raise GraderFault("two checks of the exercise share a name; rename one")
         ordered = checks.in_order([record for record, _ in found.values()])
@@ -200,6 +205,13 @@ class Run:
         for record, _ in exam.items:
             self._supervisor.tell({"event": "collected", "check": asdict(record)})
         self._supervisor.tell({"event": "open"})
+
+
+def _settle() -> None:
+    """Spare the forks to come: the collector looks at nothing that is here, and it lies in huge pages."""
+    gc.collect()
+    gc.freeze()
+    hugepages.collapse()
 
 
 def _longest(exam: Exam) -> float:

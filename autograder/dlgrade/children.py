@@ -68,10 +68,10 @@ class Output:
 
 
 class Child(Protocol):
-    """A worker's process, seen from the checker.
+    """A worker's process, seen from the checker, from when it was asked for.
 
     Attributes:
-        pid: of the process that runs the student's code, or of the one that watches over it.
+        pid: of the process that runs the student's code, or of the one that watches over it, once born.
         sock: the protocol, non-blocking.
         pipes: descriptors to poll for output, each to be drained when it is readable.
     """
@@ -80,17 +80,24 @@ class Child(Protocol):
     sock: socket.socket
     pipes: list[int]
 
+    def await_birth(self) -> None:
+        """Wait until there is a process.
+
+        Raises:
+            GraderFault: there will be none.
+        """
+
     def drain(self, pipe: int) -> None:
         """Take what is in a pipe; one that is at its end is closed and leaves `pipes`."""
 
     def kill(self) -> None:
-        """End it, if it lives."""
+        """End it, if it is born and lives."""
 
     def wait(self, seconds: float) -> Ending | None:
         """{"code", "peak_memory"} once it has ended, a signal as a negative code; None while it lives."""
 
     def close(self) -> None:
-        """Release every descriptor; it has ended."""
+        """Release every descriptor; it has ended, or ends because of this."""
 
 
 Launcher = Callable[[WorkerSettings, Output], Child]
@@ -109,21 +116,25 @@ class ForkedChild:
 
     def __init__(self, zygote: socket.socket, settings: WorkerSettings, output: Output) -> None:
         self._output = output
-        self.sock, theirs = socket.socketpair()
-        self._status, their_status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.pipes, ends = _pipes()
+        self._pidfd: int | None = None
         request = {name: value for name, value in asdict(settings).items() if value is not None}
         request |= {"command": "worker"}
-        descriptors = [theirs.fileno(), *ends, their_status.fileno()]
-        socket.send_fds(zygote, [json.dumps(request).encode()], descriptors)
-        for end in ends:
-            os.close(end)
-        theirs.close()
-        their_status.close()
-        self.pid, self._pidfd = self._born()
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            self.sock, sock = socket.socketpair()
+            ours.enter_context(self.sock), theirs.enter_context(sock)
+            self._status, status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours.enter_context(self._status), theirs.enter_context(status)
+            self.pipes, ends = _pipes()
+            for kept, given in zip(self.pipes, ends, strict=True):
+                ours.callback(os.close, kept), theirs.callback(os.close, given)
+            descriptors = [sock.fileno(), *ends, status.fileno()]
+            socket.send_fds(zygote, [json.dumps(request).encode()], descriptors)
+            ours.pop_all()
         self.sock.setblocking(False)
 
-    def _born(self) -> tuple[int, int]:
+    def await_birth(self) -> None:
+        if self._pidfd is not None:
+            return
         self._status.settimeout(START_SECONDS)
         try:
             data, descriptors, _flags, _address = socket.recv_fds(self._status, 4096, 1)
@@ -132,7 +143,7 @@ class ForkedChild:
         if not data or not descriptors:
             raise GraderFault("the zygote did not start a worker; run the command again")
         self._status.setblocking(False)
-        return json.loads(data)["pid"], descriptors[0]
+        self.pid, self._pidfd = json.loads(data)["pid"], descriptors[0]
 
     def drain(self, pipe: int) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -144,8 +155,9 @@ class ForkedChild:
                 os.close(pipe)
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, OSError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        if self._pidfd is not None:
+            with contextlib.suppress(OSError):  # it has ended
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def wait(self, seconds: float) -> Ending | None:
         poll = select.poll()
@@ -162,7 +174,8 @@ class ForkedChild:
         for pipe in self.pipes:
             os.close(pipe)
         self.pipes.clear()
-        os.close(self._pidfd)
+        if self._pidfd is not None:
+            os.close(self._pidfd)
         self.sock.close()
         self._status.close()
 
@@ -229,6 +242,9 @@ class SpawnedChild:
                 return found
             found.close()
         raise GraderFault("a worker could not be started; run the command again")
+
+    def await_birth(self) -> None:
+        """It was met when it was made."""
 
     def drain(self, pipe: int) -> None:
         """Threads read the output: pipes cannot be polled everywhere."""

@@ -17,7 +17,7 @@ from dlgrade.checks import Check
 from dlgrade.errors import UsageError
 from dlgrade.exercise import Exercise
 from dlgrade.fingerprints import load_checks
-from dlgrade.grading import Knowledge
+from dlgrade.knowledge import Knowledge
 from dlgrade.observation import recording
 from dlgrade.outcome import FAILED, PASSED, Outcome, StudentRaised
 from dlgrade.peer import LocalPeer

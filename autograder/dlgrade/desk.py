@@ -17,7 +17,8 @@ from dlgrade.checks import Check
 from dlgrade.children import Launcher, WorkerSettings
 from dlgrade.errors import GraderFault
 from dlgrade.exercise import Exercise
-from dlgrade.grading import Grading, Knowledge
+from dlgrade.grading import Grading
+from dlgrade.knowledge import Knowledge
 from dlgrade.observation import recording
 from dlgrade.plugin import ERROR, GRADING, RECORD
 from dlgrade.process import Budget, WorkerProcess
@@ -87,6 +88,7 @@ class Desk:
             progress=lambda check, done: emit({"event": "progress", "check": check, "done": done}),
             datasets=self.exam.datasets,
         )
+        grading.expect(record for record, _ in self.exam.items if record.id not in job.known)
         try:
             for record, item in self.exam.items:
                 emit({"event": "start", "check": record.id})

@@ -57,7 +57,7 @@ def normal(seed: int, shape: tuple[int, ...]) -> Array:
 def integers(seed: int, shape: tuple[int, ...], low: int, high: int) -> Array:
     """int64 values in [low, high)."""
     span = np.uint64(high - low)
-    return (bits(seed, math.prod(shape)) % span).astype(np.int64).reshape(shape) + low
+    return ((bits(seed, math.prod(shape)) % span).astype(np.int64) + low).reshape(shape)
 
 
 def parameter(seed: int, name: str, shape: tuple[int, ...]) -> Array:

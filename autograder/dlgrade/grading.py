@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from dlgrade import diagnosis, formula, oracle, remembered
+from dlgrade import diagnosis, formula
 from dlgrade.checks import Check
-from dlgrade.diagnosis import Suspect
 from dlgrade.errors import GraderFault
-from dlgrade.exercise import Exercise, Mistake, load_mistakes
+from dlgrade.exercise import Exercise
+from dlgrade.knowledge import Knowledge
 from dlgrade.observation import Seen
-from dlgrade.oracle import Oracle, ReplayPeer
 from dlgrade.outcome import (
     BLOCKED,
     DEFERRED,
@@ -29,153 +24,9 @@ from dlgrade.outcome import (
     StudentRaised,
     Unmappable,
 )
-from dlgrade.peer import LocalPeer
-from dlgrade.remembered import Remembered, RememberingPeer
 from dlgrade.report import CheckResult
-from dlgrade.runsettings import PUBLISHED_SEED, RunSettings
-from dlgrade.submitted import Answer, Workers, local_answer
-
-
-class Knowledge:
-    """What the trusted side knows of right and wrong answers: live for staff, recorded for students."""
-
-    def __init__(self, exercise: Exercise, seed: int, folder: Path | None = None) -> None:
-        """`folder` is where forks of one run leave for each other what they have learned of mistakes."""
-        self.seed = seed
-        self._folder = folder
-        self._layouts = exercise.layouts
-        self._fingerprints: Mapping[str, Any] = {}
-        self._answer = _full_answer(exercise)
-        self._mistakes: tuple[Mistake, ...] = ()
-        if self._answer is not None:
-            self._mistakes = load_mistakes(exercise)
-        else:
-            self._fingerprints = _recorded(exercise)
-        self._cache: dict[str, tuple[Seen, list[Suspect]]] = {}
-        self._replies: dict[str, list[Remembered]] = {}
-        self._asked: dict[str, RememberingPeer] = {}
-
-    @property
-    def live(self) -> bool:
-        return self._answer is not None
-
-    def oracle(self, check: Check) -> Oracle:
-        """The right answer as this check may ask for it."""
-        if self._answer is None:
-            record = self._fingerprints.get(check.id, {}).get("record", [])
-            return Oracle(ReplayPeer(record), seed=PUBLISHED_SEED, check=check.id)
-        answer = self._answer
-        peer = RememberingPeer(lambda: oracle.reference(answer), self._remembered(check))
-        self._asked[check.id] = peer
-        return Oracle(peer, seed=self.seed, check=check.id)
-
-    def _remembered(self, check: Check) -> list[Remembered]:
-        """What the reference was asked when an answer passed this check, in this fork or an earlier one."""
-        if check.id not in self._replies and (file := self._left_by(check, "replies")) and file.is_file():
-            self._replies[check.id] = remembered.from_bytes(file.read_bytes())
-        return self._replies.get(check.id, [])
-
-    def remember(self, check: Check) -> None:
-        """An answer went the whole way through this check: what the reference replied will be asked again."""
-        peer = self._asked.pop(check.id, None)
-        if peer is None or peer.replies == self._replies.get(check.id):
-            return
-        self._replies[check.id] = peer.replies
-        if file := self._left_by(check, "replies"):
-            _leave(file, remembered.to_bytes(peer.replies))
-
-    def forget(self, check: Check) -> None:
-        """Drop the reference that a check talked to, and all that it holds; the check has ended."""
-        self._asked.pop(check.id, None)
-
-    def _left_by(self, check: Check, kind: str) -> Path | None:
-        """Where forks of one run leave things for each other; None where there are none."""
-        return self._folder / f"{check.id}.{kind}" if self._folder is not None else None
-
-    def diagnose(self, check: Check, function: Callable[..., Any], seen: Seen) -> Suspect | None:
-        """The known mistake that this run of a check looks like."""
-        if check.data is not None:  # what a training leads to is no fingerprint
-            return None
-        if check.id not in self._cache:
-            self._cache[check.id] = self._suspects(check, function)
-        reference, suspects = self._cache[check.id]
-        return diagnosis.diagnose(seen, reference, suspects)
-
-    def _suspects(self, check: Check, function: Callable[..., Any]) -> tuple[Seen, list[Suspect]]:
-        known = self._fingerprints.get(check.id) if self._answer is None else self._shared(check, function)
-        known = known or {}
-        return oracle.seen_from_json(known.get("reference")), [
-            Suspect(entry["name"], entry["sentence"], oracle.seen_from_json(entry["seen"]))
-            for entry in known.get("mistakes", ())
-        ]
-
-    def _shared(self, check: Check, function: Callable[..., Any]) -> Mapping[str, Any]:
-        """What the check sees of known answers: read if another fork was here before, else found out."""
-        file = self._left_by(check, "json")
-        if file is not None and file.is_file():
-            read: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            return read
-        learned = self._learn(check, function)
-        # what this fork's limits kept the reference from is not for the next one to believe
-        if file is not None and learned["reference"]["ending"] == PASSED:
-            _leave(file, json.dumps(learned).encode())
-        return learned
-
-    def _learn(self, check: Check, function: Callable[..., Any]) -> Mapping[str, Any]:
-        """Run the check on the reference and on every mistake it may meet."""
-        assert self._answer is not None  # _suspects
-        mistakes = [m for m in self._mistakes if m.part == check.part or m.caught_by == check.id]
-        right = self.watch(check, function, self._answer)
-        if right.ending == PASSED:
-            self.remember(check)
-        learned = {
-            "reference": oracle.seen_to_json(right, digits=17),
-            "mistakes": [
-                {
-                    "name": mistake.name,
-                    "sentence": mistake.sentence,
-                    "seen": oracle.seen_to_json(
-                        self.watch(check, function, mistake.source(self._answer)), digits=17
-                    ),
-                }
-                for mistake in mistakes
-            ],
-        }
-        self.forget(check)
-        return learned
-
-    def watch(self, check: Check, function: Callable[..., Any], text: str) -> Seen:
-        """Run a check on a known answer in this process."""
-        answer = local_answer(LocalPeer("known_answer", text), seed=formula.mix(self.seed, check.id))
-        answer = answer.with_layouts(self._layouts)
-        return diagnosis.run_check(function, {"submission": answer, "oracle": self.oracle(check)})
-
-
-def _leave(file: Path, data: bytes) -> None:
-    """Write a file that another fork may read at any moment; where there is no space, it finds out anew."""
-    draft = file.with_suffix(f".{os.getpid()}")
-    try:
-        draft.write_bytes(data)
-        draft.rename(file)
-    except OSError:
-        with suppress(OSError):
-            draft.unlink()
-
-
-def _full_answer(exercise: Exercise) -> str | None:
-    """The generated full answer beside the staff's exercise.toml, or None in a student's course."""
-    if exercise.hidden_checks is None:
-        return None
-    file = exercise.folder / f"{exercise.id}.py"
-    if not file.is_file():
-        raise GraderFault(f"{file} is missing; run 'dlgrade build' first")
-    return file.read_text(encoding="utf-8")
-
-
-def _recorded(exercise: Exercise) -> Mapping[str, Any]:
-    if exercise.fingerprints is None:
-        return {}
-    return oracle.load_fingerprints(exercise.fingerprints)
+from dlgrade.runsettings import RunSettings
+from dlgrade.submitted import Answer, Workers
 
 
 @dataclass
@@ -202,12 +53,8 @@ class Grading:
 
     def gate(self, check: Check) -> CheckResult | None:
         """The result of a check that is not to run, or None when it is."""
-        if not check.runs_at(self.settings.tier) or self.settings.part not in (None, check.part):
-            return self._result(check, DEFERRED)
-        if self.problem is not None:
-            return self._result(check, MISSING, message=self.problem)
-        if check.part in self.missing:
-            return self._result(check, MISSING, message=self.missing[check.part])
+        if (known := self._known_to_be(check)) is not None:
+            return self._result(check, known[0], message=known[1])
         for need in check.needs:
             result = self.results[need]
             if result.verdict not in (PASSED, DEFERRED):
@@ -215,6 +62,21 @@ class Grading:
                     check, BLOCKED, message=f"not checked because '{result.title}' did not pass"
                 )
         return None
+
+    def _known_to_be(self, check: Check) -> tuple[str, str] | None:
+        """The verdict and message of a check that will not run, whatever the others come to."""
+        if not check.runs_at(self.settings.tier) or self.settings.part not in (None, check.part):
+            return DEFERRED, ""
+        if self.problem is not None:
+            return MISSING, self.problem
+        if check.part in self.missing:
+            return MISSING, self.missing[check.part]
+        return None
+
+    def expect(self, checks: Iterable[Check]) -> None:
+        """Tell the workers which groups of these checks will ask for one."""
+        asking = (check for check in checks if check.data is None and self._known_to_be(check) is None)
+        self.workers.expect(_group(check) for check in asking)
 
     def fixture(self, name: str, check: Check) -> Any:
         """What a check's argument `name` stands for."""
@@ -231,7 +93,7 @@ class Grading:
     def answer(self, check: Check) -> Answer:
         if check.data is not None:
             return self.workers.answer(check.id, self.datasets[check.data].readable)
-        answer = self.workers.answer(check.file if check.hidden else "visible")
+        answer = self.workers.answer(_group(check))
         return answer.with_layouts(self.exercise.layouts)
 
     def contest(self, check: Check) -> Any:
@@ -316,3 +178,8 @@ class Grading:
         )
         self.results[check.id] = result
         return result
+
+
+def _group(check: Check) -> str:
+    """The checks that share a worker: all visible ones, and those of each hidden file."""
+    return check.file if check.hidden else "visible"

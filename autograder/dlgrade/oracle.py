@@ -17,6 +17,7 @@ from typing import Any, Final
 import torch
 
 from dlgrade import formula, recorded, wire
+from dlgrade.drawn import Draw, Draws
 from dlgrade.errors import GraderFault
 from dlgrade.observation import Observation, Seen
 from dlgrade.peer import Header, LocalPeer, Peer
@@ -36,13 +37,19 @@ class Oracle(Subject):
         peer: where the reference, or its record, answers.
         seed: of the run; secret when grading.
         check: the check's id, so that no two checks see the same inputs.
+        draws: numbers that are at hand.
+
+    Attributes:
+        drawn: what was asked of the formula so far.
     """
 
-    def __init__(self, peer: Peer, *, seed: int, check: str) -> None:
+    def __init__(self, peer: Peer, *, seed: int, check: str, draws: Draws | None = None) -> None:
         super().__init__(Channel(peer, stream=formula.mix(seed, check), deadline=PATIENCE, drift=True))
+        self.drawn: list[Draw] = []
+        self._at_hand = draws or Draws()
         self._seed = seed
         self._check = check
-        self._draws = itertools.count()
+        self._streams = itertools.count()
 
     def build(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """A part of the reference; a module gets weights from a formula, in train mode as built."""
@@ -55,31 +62,39 @@ class Oracle(Subject):
         """Values for all floating parameters and buffers of a module, from this check's formula."""
         stream = self._stream()
         return {
-            entry.name: torch.from_numpy(formula.parameter(stream, entry.name, entry.shape)).to(entry.dtype)
+            entry.name: self._take("parameter", stream, entry.shape, entry.dtype, entry.name)
             for entry in (*module.layout.parameters, *module.layout.buffers)
             if entry.dtype.is_floating_point
         }
 
     def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """Bell-shaped values of mean 0 and variance 1, within +-3.47."""
-        return torch.from_numpy(formula.normal(self._stream(), shape)).to(dtype)
+        return self._take("normal", self._stream(), shape, dtype)
 
     def uniform(
         self, *shape: int, low: float = 0.0, high: float = 1.0, dtype: torch.dtype = torch.float32
     ) -> torch.Tensor:
         """Values in [low, high)."""
-        return torch.from_numpy(formula.uniform(self._stream(), shape, low, high)).to(dtype)
+        return self._take("uniform", self._stream(), shape, dtype, float(low), float(high))
 
     def integers(self, *shape: int, low: int, high: int) -> torch.Tensor:
         """int64 values in [low, high)."""
-        return torch.from_numpy(formula.integers(self._stream(), shape, low, high))
+        return self._take("integers", self._stream(), shape, torch.int64, int(low), int(high))
 
     def seed(self) -> int:
         """A number for a Toy's weights, of this check alone."""
         return self._stream()
 
+    def _take(
+        self, kind: str, stream: int, shape: tuple[int, ...], dtype: torch.dtype, *more: float | str
+    ) -> torch.Tensor:
+        sides = tuple(int(side) for side in shape)  # NumPy's integers too
+        draw = Draw(kind, stream, sides, str(dtype).removeprefix("torch."), more)
+        self.drawn.append(draw)
+        return self._at_hand.take(draw)
+
     def _stream(self) -> int:
-        return formula.mix(self._seed, self._check, next(self._draws))
+        return formula.mix(self._seed, self._check, next(self._streams))
 
 
 def reference(answer: str) -> Peer:

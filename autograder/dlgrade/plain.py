@@ -15,7 +15,8 @@ from dlgrade.children import WorkerSettings, forked_by
 from dlgrade.course import find_course
 from dlgrade.engine import RunPlan, Zygote, job_of, policy_of
 from dlgrade.errors import GraderFault
-from dlgrade.grading import Grading, Knowledge
+from dlgrade.grading import Grading
+from dlgrade.knowledge import Knowledge
 from dlgrade.process import Budget
 from dlgrade.run_folder import RunFolder
 from dlgrade.runsettings import PUBLISHED_SEED, RunSettings

@@ -79,19 +79,34 @@ class Deadline:
 
 
 class WorkerProcess:
-    """One worker. `exchange` either returns a reply or ends the worker and raises an `Outcome`."""
+    """One worker. `exchange` either returns a reply or ends the worker and raises an `Outcome`.
 
-    def __init__(self, launch: Launcher, settings: WorkerSettings) -> None:
+    One that is started `ahead` is asked for and not waited for: `answers` tells whether it came.
+
+    Attributes:
+        applied: what confines it, empty until it has come.
+    """
+
+    def __init__(self, launch: Launcher, settings: WorkerSettings, *, ahead: bool = False) -> None:
         self.output = Output(settings.output_bytes)
         self.ended: Outcome | None = None
         self._ending: Ending | None = None
         self._closed = False
+        self._born = False
         self._child = launch(settings, self.output)
         self._scratch = _ScratchWatch.of(settings.policy)
-        self.applied = self._confined()
+        self.applied: Header = {}
+        if not ahead:
+            self._await()
 
-    def _confined(self) -> Header:
-        """The first frame, sent before any student code: what confines this worker."""
+    def _await(self) -> None:
+        """Wait for the first frame, sent before any student code: what confines this worker."""
+        try:
+            self._child.await_birth()
+        except GraderFault:
+            self.abandon()
+            raise
+        self._born = True
         try:
             hello, _ = self.exchange({"id": 0}, [], wire.ANSWER, Deadline(START_SECONDS), send=False)
         except Outcome as outcome:  # no student's code was in it
@@ -100,8 +115,7 @@ class WorkerProcess:
         if "applied" not in hello:
             self.close()
             raise GraderFault(f"a worker could not be confined: {hello.get('fault', 'no reason given')}")
-        applied: Header = hello["applied"]
-        return applied
+        self.applied = hello["applied"]
 
     def exchange(
         self,
@@ -122,6 +136,7 @@ class WorkerProcess:
         timer = _Timer(deadline, self._child.pid)
         wait = lambda writing: self._wait(writing, timer)  # noqa: E731  binds the timer of this request
         try:
+            timer.check()  # a reply that is there at once is never waited for
             if send:
                 wire.send(self._child.sock, header, buffers, wait)
             reply, out = wire.receive(self._child.sock, caps, wait)
@@ -176,8 +191,7 @@ class WorkerProcess:
         if outcome is not None:
             self._child.kill()
         self._ending = self._ending or self._await_ending()
-        for pipe in list(self._child.pipes):
-            self._child.drain(pipe)
+        self._drain()
 
     def _await_ending(self) -> Ending | None:
         for grace in (2.0, 10.0):
@@ -189,7 +203,11 @@ class WorkerProcess:
     def answers(self) -> bool:
         """Whether it serves requests, asked before it has a student's code; one that does not is ended."""
         try:
+            if not self.applied:
+                self._await()
             self.exchange({"id": 1, "op": "ping", "seed": 0}, [], wire.ANSWER, Deadline(START_SECONDS))
+        except GraderFault:  # and ended
+            return False
         except Outcome:
             self.close()
             return False
@@ -197,6 +215,8 @@ class WorkerProcess:
 
     def abandon(self) -> None:
         """End it unused, without waiting for word on that."""
+        if self._closed:
+            return
         self._child.kill()
         self._child.close()
         self._closed = True
@@ -210,10 +230,22 @@ class WorkerProcess:
         """End the worker, whatever its state, and release every descriptor."""
         if self._closed:
             return
+        if not self._born:
+            self.abandon()
+            return
         if self._ending is None:
             self._end(WorkerDied("the worker was ended"))
         self._child.close()
         self._closed = True
+
+    def printed(self) -> str:
+        """What the student's code has printed so far, up to the cap."""
+        self._drain()
+        return self.output.text()
+
+    def _drain(self) -> None:
+        for pipe in list(self._child.pipes):
+            self._child.drain(pipe)
 
     def usage(self) -> Usage:
         """CPU seconds with those of its children, and peak resident bytes, while it lives."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from dlgrade import formula, layouts
+from dlgrade import formula, layouts, sandbox
 from dlgrade.children import Launcher, WorkerSettings
 from dlgrade.errors import GraderFault
 from dlgrade.outcome import CheckFailed, Outcome, PartMissing, Unmappable
@@ -146,8 +146,8 @@ def _plottable(losses: list[Any]) -> tuple[float, ...]:
 class Workers:
     """Starts workers for the groups of checks of one submission, and ends them all.
 
-    `waiting` is one that was started before the submission was known; the first group that is granted no
-    files takes it.
+    `waiting` is one that was started before the submission was known. The next group that is granted no
+    files takes it, and another one is started for those that are expected after that.
     """
 
     def __init__(
@@ -168,10 +168,16 @@ class Workers:
         self._request_seconds = request_seconds
         self._budget = budget
         self._waiting = waiting
+        self._expected: frozenset[str] = frozenset()
         self._groups: dict[str, tuple[WorkerProcess, Answer]] = {}
         self._all: list[WorkerProcess] = []
         self._folders = itertools.count()  # one more than workers, where a start failed
         self._unloadable: Outcome | None = None
+
+    def expect(self, groups: Iterable[str]) -> None:
+        """Which groups will ask for an answer and be granted no files, as far as is known."""
+        if sandbox.may_wait(self._settings.policy["mode"]):
+            self._expected = frozenset(groups)
 
     def answer(self, group: str, grants: tuple[str, ...] = ()) -> Answer:
         """The answer in the group's worker; a worker that died is replaced by a new one."""
@@ -188,6 +194,8 @@ class Workers:
         deadline = Deadline(self._request_seconds, budget=self._budget)
         worker = self._waited(grants) or self._launched(grants)
         self._all.append(worker)
+        self._expected -= {group}
+        self._start_ahead()
         stream = formula.mix(self._seed, group, len(self._all))
         channel = Channel(worker, stream=stream, deadline=deadline, limits=worker.applied)
         try:
@@ -205,12 +213,22 @@ class Workers:
         if self._waiting is None or grants:
             return None
         worker, self._waiting = self._waiting, None
-        return worker if worker.answers() else None
+        with self._budget.excusing():
+            return worker if worker.answers() else None
 
     def _launched(self, grants: tuple[str, ...]) -> WorkerProcess:
-        policy = {**self._settings.policy, "readable": grants, "scratch": self._new_scratch()}
         with self._budget.excusing():  # a worker that starts anew imports torch first
-            return WorkerProcess(self._launch, replace(self._settings, policy=policy))
+            return WorkerProcess(self._launch, self._settings_of_one(grants))
+
+    def _start_ahead(self) -> None:
+        """Have a worker come for the next group while this one is asked; where that fails, it asks again."""
+        if self._waiting is None and self._expected:
+            with suppress(GraderFault, OSError):
+                self._waiting = WorkerProcess(self._launch, self._settings_of_one(()), ahead=True)
+
+    def _settings_of_one(self, grants: tuple[str, ...]) -> WorkerSettings:
+        policy = {**self._settings.policy, "readable": grants, "scratch": self._new_scratch()}
+        return replace(self._settings, policy=policy)
 
     def _new_scratch(self) -> str:
         """A folder for each worker: one that all shared would tell a later group what an earlier one saw."""
@@ -221,9 +239,7 @@ class Workers:
     @property
     def output(self) -> str:
         """What the student's code printed in the workers of visible checks."""
-        return "".join(
-            worker.output.text() for group, (worker, _) in self._groups.items() if group == "visible"
-        )
+        return "".join(worker.printed() for group, (worker, _) in self._groups.items() if group == "visible")
 
     @property
     def applied(self) -> dict[str, Any] | None:
@@ -239,6 +255,7 @@ class Workers:
             worker.kill()
         if self._waiting is not None:
             self._waiting.abandon()
+            self._waiting = None
         for worker in self._all:
             worker.close()
         return max((worker.peak_memory for worker in self._all), default=0)

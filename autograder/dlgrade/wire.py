@@ -40,7 +40,8 @@ class Closed(Exception):
     """The other end closed the socket between or inside frames."""
 
 
-# Blocks until the socket is readable (or writable, as asked), or raises on a deadline.
+# Blocks until the socket is readable (or writable, as asked), or raises on a deadline. It is called where a
+# piece of a frame does not come or go whole at once, since it costs more than reading a small piece does.
 Wait = Callable[[bool], None]
 
 
@@ -66,14 +67,14 @@ def send(sock: socket.socket, header: dict[str, Any], buffers: Sequence[Any], wa
 
 def _send_all(sock: socket.socket, piece: memoryview, wait: Wait) -> None:
     while piece.nbytes:
-        wait(True)
         try:
-            sent = sock.send(piece)
+            piece = piece[sock.send(piece) :]
         except (BlockingIOError, InterruptedError):
-            continue
+            pass
         except (BrokenPipeError, ConnectionResetError) as error:
             raise Closed from error
-        piece = piece[sent:]
+        if piece.nbytes:
+            wait(True)
 
 
 def receive(sock: socket.socket, caps: Caps, wait: Wait = _no_wait) -> tuple[dict[str, Any], list[bytearray]]:
@@ -99,16 +100,18 @@ def _exactly(sock: socket.socket, size: int, wait: Wait) -> bytearray:
     data = bytearray(size)
     view, got = memoryview(data), 0
     while got < size:
-        wait(False)
         try:
             count = sock.recv_into(view[got:])  # plain recv: descriptors sent along are never accepted
         except (BlockingIOError, InterruptedError):
-            continue
+            pass
         except ConnectionResetError as error:
             raise Closed from error
-        if count == 0:
-            raise Closed
-        got += count
+        else:
+            if count == 0:
+                raise Closed
+            got += count
+        if got < size:
+            wait(False)
     return data
 
 

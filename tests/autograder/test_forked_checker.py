@@ -7,6 +7,7 @@ import signal
 import socket
 import textwrap
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -87,10 +88,14 @@ class Ready:
         assert wait_until(self._found, 60)
 
     def _found(self) -> bool:
+        self.forks, self.workers = self._seen()
+        time.sleep(0.2)  # by then the last run's worker has ended, which may be seen beside this one's fork
+        return len(self.forks) == len(self.workers) == 1 and self._seen() == (self.forks, self.workers)
+
+    def _seen(self) -> tuple[set[int], set[int]]:
         born = children(self._zygote)
-        self.forks = {fork for child in born for fork in children(child)}
-        self.workers = {child for child in born if not children(child)}
-        return len(self.forks) == len(self.workers) == 1
+        forks = {fork for child in born for fork in children(child)}
+        return forks, {child for child in born if not children(child)}
 
 
 def test_a_submission_is_graded_in_a_worker_that_waited_for_it(run, zygote):

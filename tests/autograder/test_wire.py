@@ -64,6 +64,45 @@ def test_a_frame_larger_than_the_sockets_buffer_arrives_whole(pair):
     assert bytes(buffers[0]) == data
 
 
+class Enough(Exception):
+    """A deadline has passed."""
+
+
+def test_whoever_sends_in_pieces_meets_the_deadline_at_each(pair):
+    """Bytes that are always there by the time they are read put off no deadline."""
+    ours, theirs = pair
+    theirs.setblocking(False)
+    data = raw_frame(b'{"id":1,"buffers":[1000]}', b"x" * 1000)
+    left, waits = iter(data), []
+
+    def wait(writing):
+        waits.append(writing)
+        if len(waits) == 100:
+            raise Enough
+        ours.send(bytes([next(left)]))
+
+    with pytest.raises(Enough):
+        wire.receive(theirs, wire.ANSWER, wait)
+    assert waits == [False] * 100
+
+
+def test_whoever_takes_in_pieces_meets_the_deadline_at_each(pair):
+    """So does a frame that the other end makes room for bit by bit."""
+    ours, theirs = pair
+    ours.setblocking(False)
+    waits = []
+
+    def wait(writing):
+        waits.append(writing)
+        if len(waits) == 10:
+            raise Enough
+        theirs.recv(1 << 16)
+
+    with pytest.raises(Enough):
+        wire.send(ours, {"id": 1}, [bytes(64 << 20)], wait)
+    assert waits == [True] * 10
+
+
 def test_a_closed_socket_is_told_apart_from_a_bad_frame(pair):
     """The end of the stream, between or inside frames, is `Closed`."""
     ours, theirs = pair
