@@ -22,11 +22,11 @@ import torch
 from dlgrade import probing, sandbox
 
 
-def become_ready(mode: str | None, scratch: str, pipe: int) -> NoReturn:
+def become_ready(mode: str | None, scratch: str, pipe: int, parent: int | None) -> NoReturn:
     """Be the worker: enter the mode, say so, end."""
     try:
         if mode is not None:
-            sandbox.enter(sandbox.Policy(mode, scratch=scratch))
+            sandbox.enter(sandbox.Policy(mode, scratch=scratch), parent)
         os.write(pipe, b"ready")
     finally:
         os._exit(0)
@@ -36,9 +36,9 @@ def ready_after(mode: str | None, scratch: str) -> float:
     """Seconds from before the fork until the child, confined in `mode` or bare (None), says it is ready."""
     ours, theirs = os.pipe()
     start = time.perf_counter()
-    child = os.fork()
+    child, parent = sandbox.fork(mode or "none")
     if child == 0:
-        become_ready(mode, scratch, theirs)
+        become_ready(mode, scratch, theirs, parent)
     os.close(theirs)
     answer = os.read(ours, 8)
     seconds = time.perf_counter() - start

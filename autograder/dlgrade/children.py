@@ -71,7 +71,7 @@ class Child(Protocol):
     """A worker's process, seen from the checker, from when it was asked for.
 
     Attributes:
-        pid: of the process that runs the student's code, or of the one that watches over it, once born.
+        pid: of the process that runs the student's code, or of the one that watches it, once born.
         sock: the protocol, non-blocking.
         pipes: descriptors to poll for output, each to be drained when it is readable.
     """

@@ -227,6 +227,36 @@ def unshare(flags: int) -> None:
     syscall("unshare", flags)
 
 
+def fork_into_pid_namespace() -> int:
+    """Like `os.fork`, but the child is process 1 of a new pid namespace; the next is born outside again.
+
+    Raises:
+        Refused: this process may not go there and back; nothing was forked or changed.
+        OSError: no process can be had now.
+    """
+    here = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscall("setns", here, CLONE_NEWPID)  # the way back, tried where it leads nowhere
+        child = None
+        try:
+            unshare(CLONE_NEWPID)
+            child = os.fork()
+        finally:
+            if child != 0:
+                _return_to(here)
+        return child
+    finally:
+        os.close(here)
+
+
+def _return_to(pid_namespace: int) -> None:
+    """Have this process's next children born there, or end: elsewhere they would be a worker's prey."""
+    try:
+        syscall("setns", pid_namespace, CLONE_NEWPID)
+    except BaseException:
+        os._exit(1)
+
+
 def set_host_name(name: bytes) -> None:
     """The name of this machine, in the worker's own uts namespace."""
     syscall("sethostname", name, len(name))

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 from dlgrade import kernel
 from dlgrade.errors import GraderFault
-from dlgrade.sandbox import MODES, Policy, enter
+from dlgrade.sandbox import MODES, Policy, enter, fork
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def in_fork(policy: Policy) -> Callable[[Callable[[], Any]], Any]:
 
     def run(function: Callable[[], Any]) -> Any:
         ours, theirs = os.pipe()
-        child = os.fork()
+        child, parent = fork(policy.mode)
         if child == 0:
-            _answer(policy, function, _alone_with(theirs))
+            _answer(policy, function, *_alone_with(theirs, parent))
         os.close(theirs)
         with os.fdopen(ours, "rb") as pipe:
             answer = pipe.read()
@@ -86,19 +86,20 @@ def in_fork(policy: Policy) -> Callable[[Callable[[], Any]], Any]:
     return run
 
 
-def _alone_with(pipe: int) -> int:
-    """Keep no descriptor but nothing on 0 to 2 and the pipe on 3."""
-    pipe = os.dup2(pipe, 100)  # out of the way of 0 to 3
+def _alone_with(pipe: int, parent: int | None) -> tuple[int, int | None]:
+    """Keep no descriptor but nothing on 0 to 2, the pipe on 3, and what `fork` returned on 4."""
     null = os.open(os.devnull, os.O_RDWR)
-    for target, source in enumerate((null, null, null, pipe)):
+    wanted = [null, null, null, pipe, *([] if parent is None else [parent])]
+    high = [os.dup2(descriptor, 100 + i) for i, descriptor in enumerate(wanted)]  # out of the way of 0 to 4
+    for target, source in enumerate(high):
         os.dup2(source, target)
-    kernel.close_from(4)
-    return 3
+    kernel.close_from(len(high))
+    return 3, None if parent is None else 4
 
 
-def _answer(policy: Policy, function: Callable[[], Any], pipe: int) -> NoReturn:
+def _answer(policy: Policy, function: Callable[[], Any], pipe: int, parent: int | None) -> NoReturn:
     try:
-        enter(policy)
+        enter(policy, parent)
         reply = {"result": function()}
     except GraderFault as fault:
         reply = {"fault": str(fault)}

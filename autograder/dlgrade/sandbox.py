@@ -218,7 +218,10 @@ def _own_uid() -> int | None:
     if os.geteuid() != 0:
         return None
     mapped = sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())
-    return None if mapped == 1 else _free_uid(mapped, os.getpid())
+    outside = int(
+        Path("/proc/self").readlink().name
+    )  # in a namespace of its own it is process 1, as others are
+    return None if mapped == 1 else _free_uid(mapped, outside)
 
 
 def may_wait(mode: str) -> bool:
@@ -250,25 +253,48 @@ def _threads_of_user() -> int:
 # ---- the steps
 
 
-def enter(policy: Policy) -> Applied:
+def fork(mode: str) -> tuple[int, int | None]:
+    """Fork a process that will `enter`; where this user may, it is born in the pid namespace that it needs.
+
+    Root may, in full mode. A namespace for an ordinary user's worker would need a user namespace first,
+    which this process could not leave again.
+
+    Returns:
+        The child's process id, 0 in the child; and there, a pidfd of this process for `enter`, or None
+        where that has to make the namespace.
+    """
+    if mode == "full" and _own_uid() is not None:
+        parent = os.pidfd_open(os.getpid())
+        try:
+            if (child := kernel.fork_into_pid_namespace()) == 0:
+                return 0, parent
+        except Refused:  # `enter` will be refused the same, and says so
+            child = os.fork()
+        os.close(parent)
+        return child, None
+    return os.fork(), None
+
+
+def enter(policy: Policy, parent: int | None = None) -> Applied:
     """Confine this process for good; returns only in the process that shall run a student's code.
 
     Call it in a fresh fork with one thread, whose descriptors are already those the worker shall
-    have. In full mode it forks once more: the caller's process becomes a watcher that ends as the
-    worker ends, by the same exit code or signal, and takes the worker with it when it is killed.
+    have, and with what `fork` returned there. Without that it forks once more in full mode: the
+    caller's process becomes a watcher that ends as the worker ends, by the same exit code or signal,
+    and takes the worker with it when it is killed.
 
     Raises:
         GraderFault: the kernel refused a step; nothing untrusted may run in this process.
     """
     try:
-        return _enter(policy)
+        return _enter(policy, parent)
     except Refused as refused:
         raise GraderFault(_refusal(policy.mode, refused)) from None
     except OSError as error:
         raise GraderFault(f"isolation {policy.mode!r} could not be set up: {error}") from error
 
 
-def _enter(policy: Policy) -> Applied:
+def _enter(policy: Policy, parent: int | None) -> Applied:
     """The steps; their order is the point, and each place that a step cannot move from says why."""
     _check(policy)
     baseline = _virtual_size()  # what the worker may use is counted from there
@@ -278,14 +304,13 @@ def _enter(policy: Policy) -> Applied:
     readable = _outermost((*INSTALLED, *policy.readable)) if policy.readable else INSTALLED
     Path("/proc/self/oom_score_adj").write_text("1000")  # when memory runs out: this, not the grader
     _leave_session()
-    watcher = None
     if policy.mode == "full":
-        watcher = _new_namespaces(uid)
+        parent = _new_namespaces(uid, parent)
         _new_root(policy, readable, _UID_IN_NAMESPACE if uid is None else uid)
     scratch = _own_scratch(policy, uid)
     others = _threads_counted_with_ours(policy, uid)
     kept = _leave_root(uid, (*readable, *policy.devices))
-    kernel.die_with(watcher)  # after the last change of user, which would undo it
+    kernel.die_with(parent)  # after the last change of user, which would undo it
     _limit(policy, baseline, others)
     _settle(scratch, policy.visible)
     kernel.no_new_privileges()  # before Landlock and seccomp, which otherwise ask for a capability
@@ -339,26 +364,35 @@ def _virtual_size() -> int:
     return pages * resource.getpagesize() - hugepages.reserved()
 
 
-def _new_namespaces(uid: int | None) -> int:
-    """Move into new namespaces, as their process 1; the caller's process stays outside as the watcher.
+def _new_namespaces(uid: int | None, parent: int | None) -> int:
+    """Move into new namespaces, as their process 1: a process not born so stays outside, and watches.
 
     Root needs no user namespace to make the others, and owning them it leaves the worker no power in
     any; an ordinary user's come with one.
 
     Returns:
-        A pidfd of the watcher.
+        A pidfd of the parent, whoever that is now.
     """
+    if parent is not None:
+        kernel.unshare(_NAMESPACES & ~kernel.CLONE_NEWPID)
+    else:
+        parent = _watched(_NAMESPACES | (kernel.CLONE_NEWUSER if uid is None else 0))
+    _leave_session()
+    kernel.set_host_name(b"worker")
+    return parent
+
+
+def _watched(namespaces: int) -> int:
+    """Fork into new namespaces and go on as the child, under a watcher, of which it returns a pidfd."""
     outside_uid, outside_gid = os.geteuid(), os.getegid()
-    kernel.unshare(_NAMESPACES | (kernel.CLONE_NEWUSER if uid is None else 0))
-    if uid is None:
+    kernel.unshare(namespaces)
+    if namespaces & kernel.CLONE_NEWUSER:
         kernel.map_ids(outside_uid, outside_gid, _UID_IN_NAMESPACE)
     kernel.die_with(None)
     watcher = os.pidfd_open(os.getpid())
     worker = os.fork()
     if worker:
         _watch(worker)
-    _leave_session()
-    kernel.set_host_name(b"worker")
     return watcher
 
 

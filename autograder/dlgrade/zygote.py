@@ -145,9 +145,11 @@ class Zygote:
         return True
 
     def _start_worker(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        pid = os.fork()
+        from dlgrade import sandbox
+
+        pid, parent = sandbox.fork(request["policy"]["mode"])
         if pid == 0:
-            _become(lambda: run_worker(request, descriptors))
+            _become(lambda: run_worker(request, descriptors, parent))
         status = socket.socket(fileno=os.dup(descriptors[3]))
         self._status[pid] = status
         self._selector.register(status, selectors.EVENT_READ, pid)  # readable at the other end's close only
@@ -203,13 +205,20 @@ def _become(run: Callable[[], None]) -> None:
         os._exit(code)
 
 
-def run_worker(request: dict[str, Any], descriptors: list[int]) -> None:
-    """Confine this process, say so in a first frame, then serve the student's code."""
+def run_worker(request: dict[str, Any], descriptors: list[int], parent: int | None) -> None:
+    """Confine this process, say so in a first frame, then serve the student's code.
+
+    Args:
+        request: what the module's docstring says of a worker's.
+        descriptors: those that came with it.
+        parent: what `sandbox.fork` returned.
+    """
     from dlgrade import canaries, sandbox, wire, worker
 
-    sock = place_descriptors(*descriptors[:3])
+    protocol, stdout, stderr, _status = descriptors
+    sock, parent = place_descriptors(protocol, stdout, stderr, parent)
     try:
-        applied = sandbox.enter(sandbox.policy_from(request["policy"]))
+        applied = sandbox.enter(sandbox.policy_from(request["policy"]), parent)
     except Exception as error:  # whatever refused: the checker must hear why, and grade nothing
         wire.send(sock, {"id": 0, "fault": f"{type(error).__name__}: {error}"[:2000]}, [])
         raise
@@ -220,14 +229,17 @@ def run_worker(request: dict[str, Any], descriptors: list[int]) -> None:
     worker.run(sock, request["name"], request["threads"])
 
 
-def place_descriptors(sock: int, stdout: int, stderr: int) -> socket.socket:
-    """Null stdin, the two pipes, the protocol socket as 3, and nothing else."""
+def place_descriptors(
+    sock: int, stdout: int, stderr: int, parent: int | None = None
+) -> tuple[socket.socket, int | None]:
+    """Null stdin, the two pipes, the protocol socket as 3, the parent's pidfd as 4, and nothing else."""
     null = os.open(os.devnull, os.O_RDONLY)
-    high = [os.dup2(fd, 100 + i, inheritable=False) for i, fd in enumerate((null, stdout, stderr, sock))]
+    wanted = [null, stdout, stderr, sock, *([] if parent is None else [parent])]
+    high = [os.dup2(fd, 100 + i, inheritable=False) for i, fd in enumerate(wanted)]
     for target, source in enumerate(high):
         os.dup2(source, target)
-    os.closerange(4, _descriptor_limit())
-    return socket.socket(fileno=3)
+    os.closerange(len(high), _descriptor_limit())
+    return socket.socket(fileno=3), None if parent is None else 4
 
 
 def _descriptor_limit() -> int:

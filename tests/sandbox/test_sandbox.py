@@ -55,21 +55,26 @@ def error_of(function, *arguments):
     return 0
 
 
-def start(policy, function):
+def start(policy, function, fork=sandbox.fork):
     """Fork a worker that runs `function`, and return the forked process."""
-    child = os.fork()
+    child, parent = fork(policy.mode)
     if child == 0:
         faulthandler.disable()  # pytest's would report what these workers do on purpose
         with contextlib.suppress(BaseException):
-            sandbox.enter(policy)
+            sandbox.enter(policy, parent)
             os._exit(function() or 0)
         os._exit(99)
     return child
 
 
-def status_of(policy, function):
+def plainly(_mode):
+    """A fork that leaves all namespaces to `enter`, as every fork of an ordinary user does."""
+    return os.fork(), None
+
+
+def status_of(policy, function, fork=sandbox.fork):
     """How a worker ends: its exit code, or minus the signal's number."""
-    return os.waitstatus_to_exitcode(os.waitpid(start(policy, function), 0)[1])
+    return os.waitstatus_to_exitcode(os.waitpid(start(policy, function, fork), 0)[1])
 
 
 @cache
@@ -365,9 +370,9 @@ def test_what_was_applied_is_what_the_kernel_enforces(policy, mode):
     """The record in a report is read back from the kernel, and names every layer."""
     limits = Limits(memory_bytes=1 << 30, threads=9, scratch_bytes=1 << 20, open_files=99, cpu_seconds=7)
     read, write = os.pipe()
-    child = os.fork()
+    child, parent = sandbox.fork(mode)
     if child == 0:
-        record = asdict(sandbox.enter(replace(policy, limits=limits)))
+        record = asdict(sandbox.enter(replace(policy, limits=limits), parent))
         os.write(write, repr(record).encode())
         os._exit(0)
     os.waitpid(child, 0)
@@ -419,15 +424,21 @@ def test_entering_with_two_threads_is_refused(policy):
 # ---- the end
 
 
+@pytest.fixture(params=[sandbox.fork, plainly], ids=["born inside", "watched"])
+def fork(request):
+    """Both ways into a pid namespace; an ordinary user has the second only."""
+    return request.param
+
+
 @pytest.mark.parametrize("code", [0, 1, 7, 255])
-def test_the_exit_code_is_the_workers(policy, code):
+def test_the_exit_code_is_the_workers(policy, fork, code):
     """The forked process exits as the worker did."""
-    assert status_of(policy, lambda: os._exit(code)) == code
+    assert status_of(policy, lambda: os._exit(code), fork) == code
 
 
-def test_a_crash_is_a_crash_outside(policy):
+def test_a_crash_is_a_crash_outside(policy, fork):
     """A segmentation fault is seen as one, also through the watcher, and leaves no core file."""
-    assert status_of(policy, lambda: kernel.ctypes.string_at(0)) == -signal.SIGSEGV
+    assert status_of(policy, lambda: kernel.ctypes.string_at(0), fork) == -signal.SIGSEGV
 
 
 def processes():
@@ -448,17 +459,17 @@ def gone(pid, seconds=5.0):
     return False
 
 
-def ready(policy, then=lambda: time.sleep(60)):
+def ready(policy, then=lambda: time.sleep(60), fork=sandbox.fork):
     """A worker that has said it runs, as (forked process, process with the student's code)."""
     read, write = os.pipe()
-    child = start(policy, lambda: os.write(write, b"!") and then())
+    child = start(policy, lambda: os.write(write, b"!") and then(), fork)
     os.close(write)
     assert os.read(read, 1) == b"!"
     os.close(read)
     return child, sandbox.worker_pid(child)
 
 
-def test_killing_the_forked_process_kills_the_worker(policy, mode):
+def test_killing_the_forked_process_kills_the_worker(policy, mode, fork):
     """The checker kills one process by its pidfd; nothing survives, although the worker tries."""
 
     def cling():
@@ -467,19 +478,19 @@ def test_killing_the_forked_process_kills_the_worker(policy, mode):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(60)
 
-    child, worker = ready(policy, cling)
-    assert (child != worker) == (mode == "full")
+    child, worker = ready(policy, cling, fork)
+    assert (child != worker) == (mode == "full" and (fork is plainly or os.geteuid() != 0))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     assert gone(worker)
 
 
-def test_the_worker_dies_with_its_zygote(policy):
+def test_the_worker_dies_with_its_zygote(policy, fork):
     """When the process that forked the worker is killed, the worker is too."""
     read, write = os.pipe()
     zygote = os.fork()
     if zygote == 0:
-        os.write(write, " ".join(map(str, ready(policy))).encode())
+        os.write(write, " ".join(map(str, ready(policy, fork=fork))).encode())
         time.sleep(60)
     pids = os.read(read, 100).decode().split()
     os.close(read)
@@ -487,6 +498,55 @@ def test_the_worker_dies_with_its_zygote(policy):
     os.kill(zygote, signal.SIGKILL)
     os.waitpid(zygote, 0)
     assert all(gone(pid) for pid in pids)
+
+
+def namespace(of="self"):
+    """The pid namespace that a process is in, or with its name that its children will be in."""
+    return Path("/proc", of, "ns/pid").readlink(), Path("/proc", of, "ns/pid_for_children").readlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's worker is born outside, and watched")
+def test_only_the_worker_is_born_in_its_namespace():
+    """The process that forked it stays where it is, and so do the children that it has next."""
+    ours = namespace()
+    child, parent = sandbox.fork("full")
+    if child == 0:
+        os._exit(20 + (os.getpid() == 1 and os.getppid() == 0 and parent is not None))
+    assert parent is None
+    assert namespace() == ours
+    next_one = os.fork()
+    if next_one == 0:
+        os._exit(20 + (namespace() == ours and os.getpid() != 1))
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in (child, next_one)] == [21, 21]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's worker is born outside, and watched")
+@pytest.mark.parametrize("mode", MODES)
+def test_who_could_not_come_back_does_not_leave(mode):
+    """Root of a container that shares its host's pid namespace forks as others do, and is where it was."""
+    mapped, unshared = os.pipe(), os.pipe()
+    contained = os.fork()
+    if contained == 0:
+        with contextlib.suppress(BaseException):
+            kernel.unshare(kernel.CLONE_NEWUSER)
+            os.write(unshared[1], b"!")
+            os.read(mapped[0], 1)
+            ours = namespace()
+            child, parent = sandbox.fork(mode)
+            if child == 0:
+                os._exit(os.getpid() == 1 or parent is not None)
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            os._exit(20 + (code == 0 and parent is None and namespace() == ours))
+        os._exit(99)
+    os.close(unshared[1])
+    if not os.read(unshared[0], 1):
+        pytest.skip("user namespaces are switched off here")
+    for kind in ("uid_map", "gid_map"):
+        Path(f"/proc/{contained}/{kind}").write_text("0 0 4294967295")
+    os.write(mapped[1], b"!")
+    for descriptor in (*mapped, unshared[0]):
+        os.close(descriptor)
+    assert os.waitstatus_to_exitcode(os.waitpid(contained, 0)[1]) == 21
 
 
 def test_nothing_is_left(policy, tmp_path):

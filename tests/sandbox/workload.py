@@ -70,10 +70,10 @@ def everything() -> dict[str, object]:
     }
 
 
-def work(mode: str, scratch: str) -> NoReturn:
+def work(mode: str, scratch: str, parent: int | None) -> NoReturn:
     """Be the worker."""
     try:
-        sandbox.enter(sandbox.Policy(mode, scratch=scratch))
+        sandbox.enter(sandbox.Policy(mode, scratch=scratch), parent)
         os.write(1, json.dumps(everything()).encode())
         os._exit(0)
     finally:
@@ -85,9 +85,9 @@ def main(mode: str) -> None:
     """Be the zygote: load, fork, confine, work; the worker keeps this process's stdout and stderr."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
-        child = os.fork()
+        child, parent = sandbox.fork(mode)
         if child == 0:
-            work(mode, scratch)
+            work(mode, scratch, parent)
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
