@@ -17,7 +17,7 @@ BUDGET = 2_000_000
 )
 def cifar10_cnn_gives_one_logit_for_each_class(submission, oracle):
     """the output has one logit for each class, ten by default, for one image or several"""
-    for args, classes, images in (((), 10, 3), ((7,), 7, 2), ((4,), 4, 1)):
+    for args, classes, images in (((), 10, 3), ((7,), 7, 3), ((4,), 4, 1)):
         model = submission.build("Cifar10CNN", *args).eval()
         with torch.no_grad():
             logits = model(oracle.normal(images, 3, 32, 32))

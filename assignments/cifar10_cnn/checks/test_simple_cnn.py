@@ -29,14 +29,14 @@ def same_size(model, reference):
 
 
 def hidden_units(logits, last):
-    """What stood in front of the last layer, one row for an image, and the share of the logits it misses.
+    """What stood in front of the last layer and the share of the logits that it misses, a row for an image.
 
     A column of ones stands for what a log-softmax takes off each row.
     """
     columns = torch.cat([last["weight"], torch.ones(CLASSES, 1)], dim=1).double()
     targets = (logits - last["bias"]).double().T
     units = torch.linalg.lstsq(columns, targets).solution
-    return units[:-1].T, float((columns @ units - targets).norm() / targets.norm())
+    return units[:-1].T, (columns @ units - targets).norm(dim=0) / targets.norm(dim=0)
 
 
 @check(
@@ -103,15 +103,16 @@ def simple_cnn_drops_out_in_train_mode_only(submission, oracle):
     compare.require(varied, "the same image gets the same output again and again in train mode")
     compare.require(not moved, "the same image gets different outputs in eval mode")
     if last is not None:
-        drops_half_of(*hidden_units(evaluating[:1], last), *hidden_units(training, last))
+        units, unexplained = hidden_units(torch.cat([evaluating[:1], training]), last)
+        drops_half_of(units[0], float(unexplained[0]), units[1:], float(unexplained[1:].max()))
 
 
 def drops_half_of(units, unexplained, dropped, unexplained_in_training):
     """Require each unit that was dropped or kept to be 0 or twice what it is in eval mode."""
     if unexplained > 1e-3:  # something follows the last layer, which is other checks' business
         return
-    active = units[0].abs() > 0.1 * units[0].abs().max()
-    factors = dropped[:, active] / units[0, active]
+    active = units.abs() > 0.1 * units.abs().max()
+    factors = dropped[:, active] / units[active]
     kept = factors[factors.abs() > 0.05]
     factor = float(kept.median()) if len(kept) else 0.0
     at_its_place = unexplained_in_training < 1e-3

@@ -4,6 +4,8 @@ The toy's last layer adds a scripted number to the logit of class 0, the only cl
 split: the higher it is, the lower the loss of that epoch, whatever the weights are.
 """
 
+import math
+
 import torch
 
 from dlgrade import compare
@@ -11,26 +13,29 @@ from dlgrade.checks import check
 from dlgrade.observation import observe
 from dlgrade.specs import Batches, Toy
 
-STEPS = 2  # batches in an epoch
+STEPS = 2  # batches in an epoch; one where only the epochs count
 EPOCHS = 19  # a decay after nine epochs is then seen twice, one that comes an epoch early once
 FAR = 5.0  # so that batch statistics, which move from epoch to epoch, change no order of the losses
 DIARY = "4._extra_state"
 
 
-def scripted(oracle, losses, **settings):
-    """Arguments of a fit whose validation loss of epoch e is about FAR * losses[e], in nats."""
+def scripted(oracle, losses, steps=STEPS, **settings):
+    """Arguments of a fit whose validation loss of epoch e is about FAR * losses[e], in nats.
+
+    Each epoch has so many training steps and as many validation batches.
+    """
     toy = Toy(
         ("Linear", 5, 6),
         ("BatchNorm1d", 6),
         ("Linear", 6, 3),
-        ("Scripted", [-FAR * float(loss) for loss in losses], STEPS),
+        ("Scripted", [-FAR * float(loss) for loss in losses], steps),
         ("Diary",),
         seed=oracle.seed(),
     )
     x, y = oracle.normal(7, 5).double(), oracle.integers(7, low=0, high=3)
     val_x, val_y = oracle.normal(5, 5).double(), torch.zeros(5, dtype=torch.int64)
-    loaders = Batches(x, y, batch_size=4, **settings), Batches(val_x, val_y, batch_size=3, **settings)
-    return toy, loaders
+    train = Batches(x, y, batch_size=math.ceil(7 / steps), **settings)
+    return toy, (train, Batches(val_x, val_y, batch_size=math.ceil(5 / steps), **settings))
 
 
 def frozen(oracle, shifts, labels):
@@ -39,22 +44,22 @@ def frozen(oracle, shifts, labels):
         ("Linear", 5, 6),
         ("Tanh",),
         ("Linear", 6, 3),
-        ("Scripted", [float(shift) for shift in shifts], STEPS),
+        ("Scripted", [float(shift) for shift in shifts], 1),
         ("Diary",),
         seed=oracle.seed(),
     )
     x, y = oracle.normal(7, 5).double(), oracle.integers(7, low=0, high=3)
     val_x = oracle.normal(len(labels), 5).double()
-    return toy, (Batches(x, y, batch_size=4), Batches(val_x, torch.tensor(labels), batch_size=3))
+    return toy, (Batches(x, y, batch_size=7), Batches(val_x, torch.tensor(labels), batch_size=len(labels)))
 
 
-def finished(side, toy, loaders, **options):
+def finished(side, toy, loaders, steps=STEPS, **options):
     """Run fit; what it returned, the end state, and [epochs run, states loaded] from the toy's diary."""
     result = side.fit(toy, *loaders, **options)
     state = side.state(toy)
     compare.require(isinstance(state, dict), "the toy has lost its state")
     diary = compare.tensor(state.get(DIARY), what="the toy's diary", shape=(3,)).double()
-    return result, state, torch.stack([diary[0] / STEPS, diary[2]])
+    return result, state, torch.stack([diary[0] / steps, diary[2]])
 
 
 def entry(result, key):
@@ -104,7 +109,7 @@ def fit_stops_after_patience_epochs_without_improvement(submission, oracle):
         (4, (2.0, 1.0, 2.0, 2.0)),  # too few epochs to stop early
     )
     cases = [
-        (*scripted(oracle, losses), {"epochs": len(losses), "lr": 0.001, "patience": patience})
+        (*scripted(oracle, losses, steps=1), {"epochs": len(losses), "lr": 0.001, "patience": patience})
         for patience, losses in scripts
     ]
     stills = (
@@ -118,8 +123,8 @@ def fit_stops_after_patience_epochs_without_improvement(submission, oracle):
     ]
     runs = []
     for toy, loaders, options in cases:
-        result, state, ran = finished(submission, toy, loaders, **options)
-        _, expected, reference = finished(oracle, toy, loaders, **options)
+        result, state, ran = finished(submission, toy, loaders, steps=1, **options)
+        _, expected, reference = finished(oracle, toy, loaders, steps=1, **options)
         if options["lr"] == 0.0:  # then the weights stay, whenever training ends
             weights = compare.tensor(state.get("0.weight"), what="the toy's weights", shape=(6, 5))
             moved = not torch.equal(weights.double(), expected["0.weight"])

@@ -15,8 +15,9 @@ STD = torch.tensor((0.2470, 0.2435, 0.2616), dtype=torch.float64).view(3, 1, 1)
 ANGLE = 10.0  # degrees, at most
 UNSURE = 3.0  # degrees that a measured angle may be off; 1 is what pixels leave open
 CALLS = 400  # of seven transforms that mirror 0.35 of the images so many tell six from 0.5
-FIRST = 150  # of them; no more are made where these are mirrored half of the time, give or take NEAR
-NEAR = 8  # which five of six correct transforms keep to, and one of a hundred that mirror 0.35 of the time
+# No more calls are made where, of the first so many, half were mirrored give or take so many. Half of the
+# correct transforms end after 64 calls and most others after 150; of those that mirror 0.35 one in 27 does.
+LOOKS = ((64, 2), (150, 8))
 
 
 def pair(submission):
@@ -42,20 +43,25 @@ def _pixels(result, what):
     return compare.tensor(result, what=what, shape=(3, 32, 32)).double() * STD + MEAN
 
 
-def observe_randomness(train, test):
-    """Record which split is random at all: what a missing augmentation is told apart by."""
-    shades = torch.arange(32 * 32 * 3, dtype=torch.int64).remainder(251).to(torch.uint8)
-    image = Image(shades.reshape(32, 32, 3))
-    for name, transform in (("train", train), ("test", test)):
-        images = apply_often(transform, image, f"the {name} transform of an image", times=10)
+def observe_randomness(trained, test, image):
+    """Record which split is random at all: what a missing augmentation is told apart by.
+
+    Args:
+        trained: what the train transform made of `image` each time.
+        test: the test transform.
+        image: one that looks different mirrored or turned.
+    """
+    tested = apply_often(test, image, "the test transform of an image", times=10)
+    for name, images in (("train", trained), ("test", tested)):
         varies = any(not torch.equal(images[0], other) for other in images)
         observe(f"is the {name} transform random", torch.tensor(float(varies)))
 
 
 def halves(dim):
-    """An image whose first half along `dim` is dark and whose second half is bright."""
+    """An image whose first half along `dim` is dark and whose second half is bright, but for one corner."""
     pixels = torch.full((32, 32, 3), 60, dtype=torch.uint8)
     pixels.narrow(dim, 16, 16).fill_(190)
+    pixels[:3, :3] = 125
     return pixels
 
 
@@ -69,13 +75,16 @@ def halves(dim):
 def train_transform_mirrors_half_of_the_images(submission, oracle):
     """about half of the training images are mirrored left to right, none is upside down"""
     train, test = pair(submission)
-    observe_randomness(train, test)
-    inverted, sideways, upright = 0, Image(halves(1)), Image(halves(0))
-    calls, mirrored = FIRST, count_mirrored(train, sideways, times=FIRST)
-    if abs(mirrored - FIRST / 2) > NEAR:
-        calls, mirrored = CALLS, mirrored + count_mirrored(train, sideways, times=CALLS - FIRST)
-    for image in apply_often(train, upright, "the train transform of an image", times=24):
-        inverted += bool(image[:, 6:12].mean() > image[:, 20:26].mean())
+    sideways, upright = Image(halves(1)), Image(halves(0))
+    trained = []
+    for calls, near in (*LOOKS, (CALLS, CALLS)):
+        trained += apply_often(train, sideways, "the train transform of an image", times=calls - len(trained))
+        mirrored = count_brighter_first(torch.stack(trained).transpose(2, 3))
+        if abs(mirrored - calls / 2) <= near:
+            break
+    observe_randomness(trained, test, sideways)
+    turned = apply_often(train, upright, "the train transform of an image", times=24)
+    inverted = count_brighter_first(torch.stack(turned))
     observe("[never mirrored, always mirrored, ever upside down]", torch.tensor(
         [float(mirrored == 0), float(mirrored == calls), float(inverted > 0)]
     ))  # fmt: skip
@@ -83,10 +92,10 @@ def train_transform_mirrors_half_of_the_images(submission, oracle):
     compare.frequency(mirrored, calls, 0.5, what="mirroring")
 
 
-def count_mirrored(train, sideways, *, times):
-    """How many of so many transforms of an image with a dark left half have their bright half left."""
-    images = torch.stack(apply_often(train, sideways, "the train transform of an image", times=times))
-    return int((images[..., 6:12].mean((1, 2, 3)) > images[..., 20:26].mean((1, 2, 3))).sum())
+def count_brighter_first(images):
+    """How many images (N, 3, 32, 32) are brighter in their upper half, where the original is dark."""
+    rows = images.mean((1, 3))
+    return int((rows[:, 6:12].mean(1) > rows[:, 20:26].mean(1)).sum())
 
 
 @check(
@@ -99,11 +108,12 @@ def count_mirrored(train, sideways, *, times):
 def train_transform_rotates_by_a_few_degrees(submission, oracle):
     """training images are rotated, by at most 10 degrees"""
     train, test = pair(submission)
-    observe_randomness(train, test)
     edge = Image(halves(0))
     columns = torch.arange(3, 29).double() - 15.5
     slopes = []
-    for image in apply_often(train, edge, "the train transform of an image", times=60):
+    turned = apply_often(train, edge, "the train transform of an image", times=60)
+    observe_randomness(turned, test, edge)
+    for image in turned:
         grey = image.mean(0)
         dark, light = grey[4:8, 10:22].mean(), grey[24:28, 10:22].mean()
         bright = ((grey - dark) / (light - dark + 1e-9))[8:24, 3:29].clamp(0, 1).sum(0)  # rows, by column
@@ -126,9 +136,11 @@ def train_transform_rotates_by_a_few_degrees(submission, oracle):
 def train_transform_jitters_colours(submission, oracle):
     """the colours of training images vary"""
     train, test = pair(submission)
-    observe_randomness(train, test)
-    shade = Image(torch.tensor([180, 120, 70], dtype=torch.uint8).expand(32, 32, 3).contiguous())
+    shade = torch.tensor([180, 120, 70], dtype=torch.uint8).repeat(32, 32, 1)
+    shade[:3, :3] = 0  # never turned as far as the pixels that are looked at
+    shade = Image(shade)
     images = apply_often(train, shade, "the train transform of an image", times=16)
+    observe_randomness(images, test, shade)
     colours = torch.stack(images)[:, :, 14:18, 14:18]
     spread = float((colours - colours[0]).abs().max())
     compare.chance(1e-12)  # a continuous factor drawn 16 times, each within half a grey level
