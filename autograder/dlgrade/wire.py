@@ -21,6 +21,7 @@ from dlgrade.outcome import Violation
 
 MAGIC: Final = b"dlg1"
 PREFIX: Final = struct.Struct("<4sIQ")
+SMALL: Final = 64 << 10  # bytes: what costs less to copy than to send by itself
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,11 @@ def send(sock: socket.socket, header: dict[str, Any], buffers: Sequence[Any], wa
         ensure_ascii=True,
         allow_nan=False,
     ).encode()
-    prefix = PREFIX.pack(MAGIC, len(text), sum(view.nbytes for view in views))
-    for piece in (memoryview(prefix + text), *views):
+    size = sum(view.nbytes for view in views)
+    start = memoryview(PREFIX.pack(MAGIC, len(text), size) + text)
+    # A small frame goes in one piece: each piece may wake the other end, which then waits for the next.
+    pieces = [memoryview(b"".join((start, *views)))] if size <= SMALL else [start, *views]
+    for piece in pieces:
         _send_all(sock, piece, wait)
 
 
@@ -134,7 +138,8 @@ def parse_header(data: bytes) -> dict[str, Any]:
             parse_float=_refuse,
             object_pairs_hook=_unique,
         )
-        json.dumps(header, ensure_ascii=False).encode("utf-8")  # lone surrogates are not text
+        if b"\\u" in data:  # lone surrogates are not text, and come by such an escape only
+            json.dumps(header, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise Violation(f"a header is not strict JSON: {type(error).__name__}") from None
     if not isinstance(header, dict):
