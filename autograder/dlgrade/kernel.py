@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import platform
 import select
@@ -176,6 +177,15 @@ def close_from(first: int) -> None:
     syscall("close_range", first, 0xFFFFFFFF, 0)
 
 
+def keep_only(*descriptors: int) -> None:
+    """Make these descriptors 0, 1, 2 and so on, which later programs inherit, and close all others."""
+    count = len(descriptors)
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, count) for descriptor in descriptors]
+    for target, source in enumerate(high):
+        os.dup2(source, target)
+    os.closerange(count, max(int(entry.name) for entry in os.scandir("/proc/self/fd")) + 1)
+
+
 def set_dumpable(dumpable: bool) -> None:
     """False closes this process's memory, descriptors and environment in /proc to its own user."""
     prctl(_PR_SET_DUMPABLE, int(dumpable))
@@ -198,6 +208,7 @@ CLONE_NEWPID: Final = 0x20000000
 CLONE_NEWNET: Final = 0x40000000
 
 CAP_DAC_READ_SEARCH: Final = 2
+CAP_KILL: Final = 5
 _CAPABILITY_VERSION_3: Final = 0x20080522
 
 
@@ -213,6 +224,18 @@ def become(uid: int, gid: int, keep_capabilities: bool) -> None:
 def give_away(path: str, uid: int) -> None:
     """Make `uid`, as user and as group, the owner of a file or folder."""
     syscall("fchownat", _AT_FDCWD, os.fsencode(path), uid, uid, 0)
+
+
+def need_capability(number: int, call: str) -> None:
+    """Raise what `call` would, if this process may not do it to processes of other users.
+
+    Raises:
+        Refused: the capability is not there.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    held = next(int(line.split()[1], 16) for line in lines if line.startswith("CapEff:"))
+    if not held >> number & 1:
+        raise Refused(errno.EPERM, call)
 
 
 def set_capabilities(kept: Iterable[int]) -> None:
@@ -231,22 +254,29 @@ def fork_into_pid_namespace() -> int:
     """Like `os.fork`, but the child is process 1 of a new pid namespace; the next is born outside again.
 
     Raises:
-        Refused: this process may not go there and back; nothing was forked or changed.
-        OSError: no process can be had now.
+        OSError: this process may not go there and back, or no process can be had now; nothing has changed.
     """
     here = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:
         syscall("setns", here, CLONE_NEWPID)  # the way back, tried where it leads nowhere
-        child = None
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # handlers may raise
         try:
-            unshare(CLONE_NEWPID)
-            child = os.fork()
+            return _forked_away_from(here)
         finally:
-            if child != 0:
-                _return_to(here)
-        return child
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     finally:
         os.close(here)
+
+
+def _forked_away_from(here: int) -> int:
+    child = None
+    try:
+        unshare(CLONE_NEWPID)
+        child = os.fork()
+    finally:
+        if child != 0:
+            _return_to(here)
+    return child
 
 
 def _return_to(pid_namespace: int) -> None:

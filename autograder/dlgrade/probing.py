@@ -89,11 +89,7 @@ def in_fork(policy: Policy) -> Callable[[Callable[[], Any]], Any]:
 def _alone_with(pipe: int, parent: int | None) -> tuple[int, int | None]:
     """Keep no descriptor but nothing on 0 to 2, the pipe on 3, and what `fork` returned on 4."""
     null = os.open(os.devnull, os.O_RDWR)
-    wanted = [null, null, null, pipe, *([] if parent is None else [parent])]
-    high = [os.dup2(descriptor, 100 + i) for i, descriptor in enumerate(wanted)]  # out of the way of 0 to 4
-    for target, source in enumerate(high):
-        os.dup2(source, target)
-    kernel.close_from(len(high))
+    kernel.keep_only(null, null, null, pipe, *([] if parent is None else [parent]))
     return 3, None if parent is None else 4
 
 

@@ -263,16 +263,25 @@ def fork(mode: str) -> tuple[int, int | None]:
         The child's process id, 0 in the child; and there, a pidfd of this process for `enter`, or None
         where that has to make the namespace.
     """
-    if mode == "full" and _own_uid() is not None:
-        parent = os.pidfd_open(os.getpid())
-        try:
-            if (child := kernel.fork_into_pid_namespace()) == 0:
-                return 0, parent
-        except Refused:  # `enter` will be refused the same, and says so
-            child = os.fork()
-        os.close(parent)
-        return child, None
+    if mode == "full" and (forked := _forked_inside()):
+        return forked
     return os.fork(), None
+
+
+def _forked_inside() -> tuple[int, int | None] | None:
+    """What `fork` returns where the namespace can be had first; None where that is refused."""
+    child = parent = None
+    try:
+        if _own_uid() is None:
+            return None
+        parent = os.pidfd_open(os.getpid())
+        child = kernel.fork_into_pid_namespace()
+    except OSError:  # what is refused here is refused to `enter` as well, and that says so
+        return None
+    finally:
+        if child != 0 and parent is not None:
+            os.close(parent)
+    return child, parent if child == 0 else None
 
 
 def enter(policy: Policy, parent: int | None = None) -> Applied:
@@ -301,6 +310,8 @@ def _enter(policy: Policy, parent: int | None) -> Applied:
     if policy.mode == "none":
         return _enter_none(policy, baseline)
     uid = _own_uid()
+    if uid is not None:
+        kernel.need_capability(kernel.CAP_KILL, "kill")  # else nobody could end a worker of another user
     readable = _outermost((*INSTALLED, *policy.readable)) if policy.readable else INSTALLED
     Path("/proc/self/oom_score_adj").write_text("1000")  # when memory runs out: this, not the grader
     _leave_session()
@@ -562,8 +573,8 @@ _SWITCHES: Final = (  # each forbids user namespaces while it has this value
 def _remedy(refused: Refused) -> str:
     if refused.call.startswith("landlock"):
         return "start Linux 6.2 or later with 'landlock' in its lsm= list"
-    if refused.call in ("setresuid", "setresgid", "setgroups", "fchownat"):
-        return "run as an ordinary user, or give root CAP_SETUID, CAP_SETGID and CAP_CHOWN"
+    if refused.call in ("setresuid", "setresgid", "setgroups", "fchownat", "kill"):
+        return "run as an ordinary user, or give root CAP_SETUID, CAP_SETGID, CAP_CHOWN and CAP_KILL"
     if refused.call == "seccomp":
         return "use a kernel with CONFIG_SECCOMP_FILTER"
     for name, bad, good in _SWITCHES:
@@ -577,7 +588,7 @@ def _remedy(refused: Refused) -> str:
 
 
 def worker_pid(pid: int) -> int:
-    """The process that runs the student's code, of the one that was forked: in full mode its child."""
+    """The process that runs the student's code, of the one that was forked: its child, where that watches."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return int(children[0]) if children else pid
 

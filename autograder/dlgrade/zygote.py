@@ -27,7 +27,6 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 MAX_REQUEST: Final = 64 << 10
@@ -233,17 +232,11 @@ def place_descriptors(
     sock: int, stdout: int, stderr: int, parent: int | None = None
 ) -> tuple[socket.socket, int | None]:
     """Null stdin, the two pipes, the protocol socket as 3, the parent's pidfd as 4, and nothing else."""
+    from dlgrade import kernel
+
     null = os.open(os.devnull, os.O_RDONLY)
-    wanted = [null, stdout, stderr, sock, *([] if parent is None else [parent])]
-    high = [os.dup2(fd, 100 + i, inheritable=False) for i, fd in enumerate(wanted)]
-    for target, source in enumerate(high):
-        os.dup2(source, target)
-    os.closerange(len(high), _descriptor_limit())
+    kernel.keep_only(null, stdout, stderr, sock, *([] if parent is None else [parent]))
     return socket.socket(fileno=3), None if parent is None else 4
-
-
-def _descriptor_limit() -> int:
-    return max(int(entry.name) for entry in Path("/proc/self/fd").iterdir()) + 1
 
 
 def _run_checker(parent: int, descriptors: list[int]) -> None:

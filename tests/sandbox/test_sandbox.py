@@ -549,6 +549,93 @@ def test_who_could_not_come_back_does_not_leave(mode):
     assert os.waitstatus_to_exitcode(os.waitpid(contained, 0)[1]) == 21
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's worker is born outside, and watched")
+def test_a_fork_that_fails_leaves_everything_as_it_was(monkeypatch):
+    """Where no process is to be had, the zygote keeps its namespace and no descriptor, however often."""
+    ours, descriptors = namespace(), len([*Path("/proc/self/fd").iterdir()])
+
+    def none_left():
+        raise BlockingIOError(errno.EAGAIN, "no process is to be had")
+
+    monkeypatch.setattr(os, "fork", none_left)  # a mock, since a limit would be the whole machine's
+    for _ in range(20):
+        with pytest.raises(BlockingIOError):
+            sandbox.fork("full")
+    assert (namespace(), len([*Path("/proc/self/fd").iterdir()])) == (ours, descriptors)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's worker is born outside, and watched")
+def test_a_signal_does_not_keep_the_zygote_away():
+    """A handler that raises does so before the fork or after the way back."""
+    code = """
+import contextlib, os, signal
+from pathlib import Path
+from dlgrade import sandbox
+
+class Rang(Exception):
+    pass
+
+def ring(*_):
+    raise Rang
+
+signal.signal(signal.SIGALRM, ring)
+ours, rang = Path("/proc/self/ns/pid_for_children").readlink(), 0
+me = os.getpid()
+for number in range(1500):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 1e-5 + 1e-6 * (number % 1000))
+        child, _ = sandbox.fork("full")
+        if child == 0:
+            os._exit(0)
+    except Rang:
+        rang += 1
+        if Path("/proc/self").readlink().name != str(me):
+            os._exit(0)
+    finally:
+        with contextlib.suppress(Rang):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    with contextlib.suppress(ChildProcessError, Rang):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+assert rang > 100, rang
+assert Path("/proc/self/ns/pid_for_children").readlink() == ours
+print("at home")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("at home\n", "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user may end its own workers")
+def test_root_that_may_not_end_a_worker_has_none(mode):
+    """Without the capability to signal another user's process, a worker that hangs would hang for ever."""
+    code = "import sys; from dlgrade import probing\nprint(probing.probe().refused[sys.argv[1]])"
+    command = ["setpriv", "--bounding-set=-kill", "--inh-caps=-kill", sys.executable, "-c", code, mode]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "refused kill" in done.stdout
+    assert "CAP_KILL" in done.stdout
+
+
+@pytest.mark.parametrize("first", [*range(3, 12), *range(94, 106)])
+def test_descriptors_find_their_places_whatever_their_numbers(first):
+    """Of a zygote with many workers, those that come may have any number."""
+    code = """
+import os, sys
+from dlgrade import kernel
+first = int(sys.argv[1])
+pipes = [os.memfd_create(str(number)) for number in range(5)]
+for number, pipe in enumerate(pipes):
+    os.write(pipe, str(number).encode())
+high = [os.dup2(pipe, 200 + number) for number, pipe in enumerate(pipes)]
+os.closerange(3, 200)
+given = [os.dup2(pipe, first + number) for number, pipe in enumerate(high)]
+kernel.keep_only(*reversed(given))
+found = [os.pread(number, 9, 0).decode() for number in range(5)]
+left = {int(name) for name in os.listdir("/proc/self/fd")} - {5}  # 5: the listing's own
+os._exit(7 if found == ["4", "3", "2", "1", "0"] and left == set(range(5)) else 1)
+"""
+    assert subprocess.run([sys.executable, "-c", code, str(first)], check=False).returncode == 7
+
+
 def test_nothing_is_left(policy, tmp_path):
     """After a worker: no mount, no shared memory, no process of its user, and only its files in scratch."""
     before = Path("/proc/mounts").read_text(), sorted(Path("/dev/shm").iterdir())

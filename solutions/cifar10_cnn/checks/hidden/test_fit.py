@@ -13,7 +13,7 @@ from dlgrade.checks import check
 from dlgrade.observation import observe
 from dlgrade.specs import Batches, Toy
 
-STEPS = 2  # batches in an epoch; one where only the epochs count
+STEPS = 2  # batches in an epoch
 EPOCHS = 19  # a decay after nine epochs is then seen twice, one that comes an epoch early once
 FAR = 5.0  # so that batch statistics, which move from epoch to epoch, change no order of the losses
 DIARY = "4._extra_state"
@@ -38,19 +38,20 @@ def scripted(oracle, losses, steps=STEPS, **settings):
     return toy, (train, Batches(val_x, val_y, batch_size=math.ceil(5 / steps), **settings))
 
 
-def frozen(oracle, shifts, labels):
+def frozen(oracle, shifts, labels, steps=STEPS):
     """A fit at rate 0 and without statistics: the shifts of class 0 alone tell its epochs apart."""
     toy = Toy(
         ("Linear", 5, 6),
         ("Tanh",),
         ("Linear", 6, 3),
-        ("Scripted", [float(shift) for shift in shifts], 1),
+        ("Scripted", [float(shift) for shift in shifts], steps),
         ("Diary",),
         seed=oracle.seed(),
     )
     x, y = oracle.normal(7, 5).double(), oracle.integers(7, low=0, high=3)
     val_x = oracle.normal(len(labels), 5).double()
-    return toy, (Batches(x, y, batch_size=7), Batches(val_x, torch.tensor(labels), batch_size=len(labels)))
+    train = Batches(x, y, batch_size=math.ceil(7 / steps))
+    return toy, (train, Batches(val_x, torch.tensor(labels), batch_size=math.ceil(len(labels) / steps)))
 
 
 def finished(side, toy, loaders, steps=STEPS, **options):
@@ -101,30 +102,34 @@ def fit_decays_the_learning_rate_every_ten_epochs(submission, oracle):
 )
 def fit_stops_after_patience_epochs_without_improvement(submission, oracle):
     """training stops after `patience` epochs in a row without a new lowest validation loss"""
-    scripts = (
-        (3, (3.0, 2.0, 2.5, 2.7, 1.5, 2.0, 2.2, 2.4, 1.0, 0.5)),  # the counter starts again at 1.5
-        (3, (3.0, 1.0, 2.6, 2.2, 1.8, 1.4, 1.3, 1.2)),  # better than the epoch before is not enough
-        (2, (1.0, 1.5, 2.0, 2.5, 3.0)),
-        (1, (3.0, 2.0, 2.5, 1.0, 0.5)),
-        (4, (2.0, 1.0, 2.0, 2.0)),  # too few epochs to stop early
+    scripts = (  # steps in an epoch, patience, losses
+        (1, 3, (3.0, 2.0, 2.5, 2.7, 1.5, 2.0, 2.2, 2.4, 1.0, 0.5)),  # the counter starts again at 1.5
+        (1, 3, (3.0, 1.0, 2.6, 2.2, 1.8, 1.4, 1.3, 1.2)),  # better than the epoch before is not enough
+        (2, 2, (1.0, 1.5, 2.0, 2.5, 3.0)),
+        (1, 1, (3.0, 2.0, 2.5, 1.0, 0.5)),
+        (1, 4, (2.0, 1.0, 2.0, 2.0)),  # too few epochs to stop early
     )
     cases = [
-        (*scripted(oracle, losses, steps=1), {"epochs": len(losses), "lr": 0.001, "patience": patience})
-        for patience, losses in scripts
+        (steps, *scripted(oracle, losses, steps), {"epochs": len(losses), "lr": 0.001, "patience": patience})
+        for steps, patience, losses in scripts
     ]
-    stills = (
-        (2, (1.0, 1.0, 1.0, 1.0, 1.0), (0, 0, 0, 0)),  # an equal loss is no lower one
-        (1, (-9.0, -8.9999, -8.9998, -8.9997), (0, 0, 0, 0)),  # a loss that is lower by 0.0001 is
-        (2, (-8.0, 20.0, 20.0, 20.0, 20.0), (0, 0, 0, 1, 1)),  # a better accuracy with a higher loss is not
+    stills = (  # and the classes of the validation split
+        (1, 2, (1.0, 1.0, 1.0, 1.0, 1.0), (0, 0, 0, 0)),  # an equal loss is no lower one
+        (1, 1, (-9.0, -8.9999, -8.9998, -8.9997), (0, 0, 0, 0)),  # a loss that is lower by 0.0001 is
+        (2, 2, (-8.0, 20.0, 20.0, 20.0, 20.0), (0, 0, 0, 1, 1)),  # a better accuracy at a higher loss is not
     )
     cases += [
-        (*frozen(oracle, shifts, labels), {"epochs": len(shifts), "lr": 0.0, "patience": patience})
-        for patience, shifts, labels in stills
+        (
+            steps,
+            *frozen(oracle, shifts, labels, steps),
+            {"epochs": len(shifts), "lr": 0.0, "patience": patience},
+        )
+        for steps, patience, shifts, labels in stills
     ]
     runs = []
-    for toy, loaders, options in cases:
-        result, state, ran = finished(submission, toy, loaders, steps=1, **options)
-        _, expected, reference = finished(oracle, toy, loaders, steps=1, **options)
+    for steps, toy, loaders, options in cases:
+        result, state, ran = finished(submission, toy, loaders, steps, **options)
+        _, expected, reference = finished(oracle, toy, loaders, steps, **options)
         if options["lr"] == 0.0:  # then the weights stay, whenever training ends
             weights = compare.tensor(state.get("0.weight"), what="the toy's weights", shape=(6, 5))
             moved = not torch.equal(weights.double(), expected["0.weight"])

@@ -49,7 +49,7 @@ def observe_randomness(trained, test, image):
     Args:
         trained: what the train transform made of `image` each time.
         test: the test transform.
-        image: one that looks different mirrored or turned.
+        image: one that looks different mirrored, turned or in other colours.
     """
     tested = apply_often(test, image, "the test transform of an image", times=10)
     for name, images in (("train", trained), ("test", tested)):
@@ -58,10 +58,10 @@ def observe_randomness(trained, test, image):
 
 
 def halves(dim):
-    """An image whose first half along `dim` is dark and whose second half is bright, but for one corner."""
+    """An image whose first half along `dim` is dark, whose second half is bright and whose corner is red."""
     pixels = torch.full((32, 32, 3), 60, dtype=torch.uint8)
     pixels.narrow(dim, 16, 16).fill_(190)
-    pixels[:3, :3] = 125
+    pixels[:3, :3] = torch.tensor([200, 125, 40], dtype=torch.uint8)
     return pixels
 
 
