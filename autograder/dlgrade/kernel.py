@@ -22,17 +22,20 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
 import platform
 import select
 import signal
 import stat
 import struct
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+if sys.platform != "win32":  # where a student may import this, and calls none of it
+    import fcntl
 
 # Name = number on x86-64 / number on aarch64, where "-" means that the architecture has no such call.
 # Blocks: files, memory, threads and time, signals and waiting, the open socket, questions, calls that
