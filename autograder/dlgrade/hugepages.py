@@ -46,7 +46,7 @@ def collapse() -> int:
 
 
 def reserve() -> int:
-    """Add room to the C library's heap that is handed out in huge pages; bytes added.
+    """Add room to the C library's heap that is handed out in huge pages; bytes of such room now.
 
     Call it before the forks, with the settings of `allocator.py`, which keep the room in the heap. glibc
     takes what it needs from there once it has nothing that fits among what was freed.

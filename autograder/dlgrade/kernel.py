@@ -180,10 +180,11 @@ def close_from(first: int) -> None:
     syscall("close_range", first, 0xFFFFFFFF, 0)
 
 
-def keep_only(*descriptors: int) -> None:
-    """Make these descriptors 0, 1, 2 and so on, which later programs inherit, and close all others."""
-    count = len(descriptors)
-    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, count) for descriptor in descriptors]
+def keep_only(*descriptors: int | None) -> None:
+    """Make these descriptors 0, 1, 2 and so on, without those that are None, and close all others."""
+    wanted = [descriptor for descriptor in descriptors if descriptor is not None]
+    count = len(wanted)
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, count) for descriptor in wanted]
     for target, source in enumerate(high):
         os.dup2(source, target)
     os.closerange(count, max(int(entry.name) for entry in os.scandir("/proc/self/fd")) + 1)
@@ -230,10 +231,10 @@ def give_away(path: str, uid: int) -> None:
 
 
 def need_capability(number: int, call: str) -> None:
-    """Raise what `call` would, if this process may not do it to processes of other users.
+    """Require a capability that a later `call` is made with.
 
     Raises:
-        Refused: the capability is not there.
+        Refused: it is not in effect.
     """
     lines = Path("/proc/self/status").read_text().splitlines()
     held = next(int(line.split()[1], 16) for line in lines if line.startswith("CapEff:"))

@@ -89,7 +89,7 @@ def in_fork(policy: Policy) -> Callable[[Callable[[], Any]], Any]:
 def _alone_with(pipe: int, parent: int | None) -> tuple[int, int | None]:
     """Keep no descriptor but nothing on 0 to 2, the pipe on 3, and what `fork` returned on 4."""
     null = os.open(os.devnull, os.O_RDWR)
-    kernel.keep_only(null, null, null, pipe, *([] if parent is None else [parent]))
+    kernel.keep_only(null, null, null, pipe, parent)
     return 3, None if parent is None else 4
 
 

@@ -218,9 +218,8 @@ def _own_uid() -> int | None:
     if os.geteuid() != 0:
         return None
     mapped = sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())
-    outside = int(
-        Path("/proc/self").readlink().name
-    )  # in a namespace of its own it is process 1, as others are
+    # Not getpid: in a namespace of its own each worker is process 1.
+    outside = int(Path("/proc/self").readlink().name)
     return None if mapped == 1 else _free_uid(mapped, outside)
 
 

@@ -229,13 +229,13 @@ def run_worker(request: dict[str, Any], descriptors: list[int], parent: int | No
 
 
 def place_descriptors(
-    sock: int, stdout: int, stderr: int, parent: int | None = None
+    sock: int, stdout: int, stderr: int, parent: int | None
 ) -> tuple[socket.socket, int | None]:
     """Null stdin, the two pipes, the protocol socket as 3, the parent's pidfd as 4, and nothing else."""
     from dlgrade import kernel
 
     null = os.open(os.devnull, os.O_RDONLY)
-    kernel.keep_only(null, stdout, stderr, sock, *([] if parent is None else [parent]))
+    kernel.keep_only(null, stdout, stderr, sock, parent)
     return socket.socket(fileno=3), None if parent is None else 4
 
 

@@ -564,6 +564,20 @@ def test_a_fork_that_fails_leaves_everything_as_it_was(monkeypatch):
     assert (namespace(), len([*Path("/proc/self/fd").iterdir()])) == (ours, descriptors)
 
 
+def test_what_cannot_be_prepared_is_left_to_the_worker(monkeypatch):
+    """Then the fork is a plain one, and whoever enters hears what is refused; `core` works all the same."""
+
+    def refused(_pid):
+        raise PermissionError(errno.EPERM, "no descriptors of processes")
+
+    before = probing.probe.__wrapped__()
+    monkeypatch.setattr(os, "pidfd_open", refused)  # a mock: no kernel that runs the sandbox lacks it
+    support = probing.probe.__wrapped__()
+    assert support.allows("core") == before.allows("core")
+    if before.allows("full"):
+        assert "no descriptors of processes" in support.refused["full"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's worker is born outside, and watched")
 def test_a_signal_does_not_keep_the_zygote_away():
     """A handler that raises does so before the fork or after the way back."""
